@@ -1,0 +1,192 @@
+"""The agent loop as structured concurrency, on trio.
+
+Names load on first use: importing the package imports neither the HTTP client nor any optional extra.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .loop import EventStatistics, EventStream, RunOptions, run, stream
+    from .tools import Tool, ToolContext, ToolOutput, server_tool, tool
+    from .values import (
+        AgentBusy,
+        AgentClosed,
+        AlloyError,
+        AttemptFailed,
+        Audio,
+        AuthenticationFailed,
+        Block,
+        ChildExists,
+        ChildNotFound,
+        ChildRunning,
+        Completion,
+        CompletionRequest,
+        ConfigurationError,
+        ContextOverflow,
+        Delta,
+        Document,
+        ErrorInfo,
+        Event,
+        EventName,
+        Halt,
+        Image,
+        Lagged,
+        LocalError,
+        MalformedReply,
+        Message,
+        MissingExtra,
+        Opaque,
+        Origin,
+        Overloaded,
+        Pause,
+        PriceUnknown,
+        QueueFull,
+        QuotaExhausted,
+        RateLimited,
+        Rejected,
+        RemoteError,
+        RequestNotFound,
+        RestartLimitExceeded,
+        Result,
+        ResultBlock,
+        Role,
+        ServerFault,
+        ServerTool,
+        ServerToolResult,
+        ServerToolUse,
+        SessionConflict,
+        Status,
+        StopReason,
+        StreamTruncated,
+        Text,
+        TextDelta,
+        Thinking,
+        ThinkingDelta,
+        ToolCallRecord,
+        ToolDefinitionError,
+        ToolError,
+        ToolInputDelta,
+        ToolOutcome,
+        ToolResult,
+        ToolSpec,
+        ToolUse,
+        TransportError,
+        Usage,
+        UsageDelta,
+        Video,
+        from_json,
+        to_json,
+    )
+
+__all__ = [
+    "AgentBusy",
+    "AgentClosed",
+    "AlloyError",
+    "AttemptFailed",
+    "Audio",
+    "AuthenticationFailed",
+    "Block",
+    "ChildExists",
+    "ChildNotFound",
+    "ChildRunning",
+    "Completion",
+    "CompletionRequest",
+    "ConfigurationError",
+    "ContextOverflow",
+    "Delta",
+    "Document",
+    "ErrorInfo",
+    "Event",
+    "EventName",
+    "EventStatistics",
+    "EventStream",
+    "Halt",
+    "Image",
+    "Lagged",
+    "LocalError",
+    "MalformedReply",
+    "Message",
+    "MissingExtra",
+    "Opaque",
+    "Origin",
+    "Overloaded",
+    "Pause",
+    "PriceUnknown",
+    "QueueFull",
+    "QuotaExhausted",
+    "RateLimited",
+    "Rejected",
+    "RemoteError",
+    "RequestNotFound",
+    "RestartLimitExceeded",
+    "Result",
+    "ResultBlock",
+    "Role",
+    "RunOptions",
+    "ServerFault",
+    "ServerTool",
+    "ServerToolResult",
+    "ServerToolUse",
+    "SessionConflict",
+    "Status",
+    "StopReason",
+    "StreamTruncated",
+    "Text",
+    "TextDelta",
+    "Thinking",
+    "ThinkingDelta",
+    "Tool",
+    "ToolCallRecord",
+    "ToolContext",
+    "ToolDefinitionError",
+    "ToolError",
+    "ToolInputDelta",
+    "ToolOutcome",
+    "ToolOutput",
+    "ToolResult",
+    "ToolSpec",
+    "ToolUse",
+    "TransportError",
+    "Usage",
+    "UsageDelta",
+    "Video",
+    "__version__",
+    "from_json",
+    "run",
+    "server_tool",
+    "stream",
+    "to_json",
+    "tool",
+]
+
+_HOME = {
+    "EventStatistics": "loop",
+    "EventStream": "loop",
+    "RunOptions": "loop",
+    "run": "loop",
+    "stream": "loop",
+    "Tool": "tools",
+    "ToolContext": "tools",
+    "ToolOutput": "tools",
+    "server_tool": "tools",
+    "tool": "tools",
+}
+"""The rooms of the names that are not values."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME.get(name, 'values')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

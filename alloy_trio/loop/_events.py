@@ -1,0 +1,214 @@
+"""The one hop between what happens in a run and who reads it.
+
+Events wait in a bounded buffer. What arrived together is put in and taken out together, so a streamed answer
+pays for one hop a network chunk and not one a delta. Closing events go in beyond the bound: nobody may be
+there to make room, and a stream without its end would be a lie.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import trio
+
+from alloy_trio._seed import source
+from alloy_trio.values import ErrorInfo, Event, EventName, Result, Usage
+
+FAIRNESS_INTERVAL = 64
+"""Events that a reader may take in a row before other tasks get a turn. Arbitrary, well under a millisecond."""
+
+
+@attrs.frozen(kw_only=True)
+class EventStatistics:
+    """Where an event stream stands: events made so far, those not read yet, and the bound."""
+
+    emitted: int
+    waiting: int
+    capacity: int
+
+
+class Emitter:
+    """Numbers the events of one run and, when somebody listens, holds them for the reader.
+
+    Args:
+        correlation_id: goes on every event.
+        capacity: events held before :meth:`send` waits; None when nobody listens and events are only counted.
+        parent_id: the correlation id of the run that this one is part of.
+    """
+
+    def __init__(self, correlation_id: str, *, capacity: int | None, parent_id: str | None = None) -> None:
+        self.correlation_id = correlation_id
+        self.parent_id = parent_id
+        self.turn = 0
+        self.seq = 0
+        self.ended = False
+        self._capacity = capacity
+        self._now_ms = source().now_ms
+        self._buffer: deque[Event] = deque()
+        self._readers = trio.lowlevel.ParkingLot()
+        self._writers = trio.lowlevel.ParkingLot()
+
+    def emit(self, name: EventName, payload: Any) -> int:
+        """Put in one event at once, beyond the bound if need be; returns its ``seq``."""
+        self._put(name, payload)
+        self._readers.unpark_all()
+        return self.seq
+
+    async def send(self, items: Iterable[tuple[EventName, Any]]) -> None:
+        """Put in events in order, waiting while the buffer is full.
+
+        *Cancellation*: what was put in stays, the rest was never numbered.
+        *Backpressure*: a slow reader makes this wait.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        for name, payload in items:
+            if self._capacity is not None and len(self._buffer) >= self._capacity:
+                await self.wait_for_room()
+            self._put(name, payload)
+        self._readers.unpark_all()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the reader has made room; returns at once when nobody listens."""
+        while self._capacity is not None and len(self._buffer) >= self._capacity:
+            self._readers.unpark_all()
+            await self._writers.park()
+
+    def end(self) -> None:
+        """No event follows."""
+        self.ended = True
+        self._readers.unpark_all()
+
+    async def next(self) -> Event | None:
+        """Take the oldest event, waiting for one; None after the end.
+
+        *Cancellation*: takes nothing.
+        """
+        while not self._buffer:
+            if self.ended:
+                return None
+            await self._readers.park()
+        event = self._buffer.popleft()
+        # Writers come back when half is free, so that a batch passes at a time and not an event.
+        if self._writers and self._capacity is not None and len(self._buffer) <= self._capacity // 2:
+            self._writers.unpark_all()
+        return event
+
+    def statistics(self) -> EventStatistics:
+        """Where the stream stands."""
+        return EventStatistics(emitted=self.seq, waiting=len(self._buffer), capacity=self._capacity or 0)
+
+    def _put(self, name: EventName, payload: Any) -> None:
+        self.seq += 1
+        if self._capacity is not None:
+            self._buffer.append(
+                Event(
+                    event=name,
+                    seq=self.seq,
+                    correlation_id=self.correlation_id,
+                    turn=self.turn,
+                    ts_ms=self._now_ms(),
+                    payload=payload,
+                    parent_id=self.parent_id,
+                )
+            )
+
+
+class EventStream:
+    """The events of one run, as ``stream`` hands them out.
+
+    Iterate over it once. A provider's error is raised by the iteration, after the run_end event. The result is
+    there once the run has ended, also when the block was left early. One task reads at a time.
+
+    *Backpressure*: the run waits while ``event_buffer`` events are unread.
+    """
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+        self._result: Result | None = None
+        self._error: BaseException | None = None
+        self._left = False
+        self._reading = False
+        self._in_a_row = 0
+
+    @property
+    def result(self) -> Result:
+        """What the run came to.
+
+        Raises:
+            RuntimeError: the run has not ended.
+        """
+        if self._result is None:
+            raise RuntimeError("the run has not ended; read its events to the end, or leave the block, first")
+        return self._result
+
+    async def drain(self) -> Result:
+        """Read on to the end and return the Result.
+
+        Raises:
+            AlloyError: the run ended with an error; a RemoteError carries the partial result.
+
+        *Cancellation*: the events that were read are gone, the run goes on until its block is left.
+        """
+        async for _ in self:
+            pass
+        return self.result
+
+    def statistics(self) -> EventStatistics:
+        """Events made so far, those not read yet, and the bound."""
+        return self._emitter.statistics()
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._reading:
+            raise trio.BusyResourceError("another task is reading these events; one reads at a time")
+        self._reading = True
+        try:
+            self._in_a_row += 1
+            if self._in_a_row >= FAIRNESS_INTERVAL or not self._emitter.seq:
+                self._in_a_row = 0
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            event = await self._emitter.next()
+        finally:
+            self._reading = False
+        if event is not None:
+            return event
+        error, self._error = self._error, None
+        if error is not None and not self._left:
+            raise error
+        raise StopAsyncIteration
+
+    def _finish(self, result: Result, error: BaseException | None) -> None:
+        self._result = result
+        self._error = error
+
+    def _leave(self) -> None:
+        self._left = True
+
+
+def usage_payload(usage: Usage) -> dict[str, Any]:
+    """A Usage as plain JSON data, as events carry it; money is a string of cents."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "cost_cents": None if usage.cost_cents is None else str(usage.cost_cents),
+    }
+
+
+def error_payload(error: ErrorInfo) -> dict[str, Any]:
+    """An ErrorInfo as plain JSON data."""
+    return {
+        "kind": error.kind,
+        "message": error.message,
+        "status": error.status,
+        "request_id": error.request_id,
+    }

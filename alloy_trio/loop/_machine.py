@@ -1,0 +1,229 @@
+"""The turn loop: complete, run the tools that were called, repeat until done. Pure.
+
+:func:`turns` is a generator. It yields a step, is sent the step's outcome, and ends when the run has; all of
+its state is in the :class:`RunState` that it was given. So it is tested without trio, replays from a
+recording, and owns no task that it could leak. Whoever drives it may stop at any step and close the state:
+the history in it is valid at every point between two steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from alloy_trio.values import (
+    NO_USAGE,
+    Completion,
+    CompletionRequest,
+    ErrorInfo,
+    Message,
+    Result,
+    ServerTool,
+    Status,
+    ToolCallRecord,
+    ToolResult,
+    ToolSpec,
+    ToolUse,
+    Usage,
+)
+
+UNTIL_TOOL_REMINDERS = 3
+"""How often a model that answers without the tool it was to call is reminded. A model that ignores three
+reminders ignores the fourth; an engine without a cap was seen to repeat until the context overflowed."""
+
+CUT_REASONS = frozenset({"max_tokens", "context_overflow", "refusal"})
+"""After these the calls of a completion are not run: the model did not get to say all it wanted."""
+
+NOT_RUN_AFTER_CUT = (
+    "This tool was not run: the answer that asked for it was cut off ({reason}). Ask again if it is still needed."
+)
+
+
+@attrs.frozen
+class Complete:
+    """Ask the model; the outcome is a Completion."""
+
+    request: CompletionRequest
+
+
+@attrs.frozen
+class RunTools:
+    """Run the calls; the outcome is a ToolOutcomes."""
+
+    calls: tuple[ToolUse, ...]
+
+
+@attrs.frozen
+class ToolOutcomes:
+    """A result and a record for each call of a round, in the calls' order."""
+
+    results: tuple[ToolResult, ...]
+    records: tuple[ToolCallRecord, ...]
+
+
+Step: TypeAlias = Complete | RunTools
+Outcome: TypeAlias = Completion | ToolOutcomes
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """What does not change during a run."""
+
+    tools: tuple[ToolSpec, ...] = ()
+    server_tools: tuple[ServerTool, ...] = ()
+    system: str | None = None
+    max_turns: int = 25
+    until_tool: str | None = None
+    tool_choice: str | None = None
+    output_schema: dict[str, object] | None = None
+
+
+@attrs.define(kw_only=True)
+class RunState:
+    """Everything a run knows of itself; a Result can be made of it at any time."""
+
+    rules: Rules
+    messages: list[Message]
+    request_id: str
+    correlation_id: str
+    usage: Usage = NO_USAGE
+    turns: int = 0
+    records: list[ToolCallRecord] = attrs.field(factory=list)
+    text: str = ""
+    stop_reason: str | None = None
+    status: Status | None = None
+    error: ErrorInfo | None = None
+    reminders: int = 0
+
+    def request(self) -> CompletionRequest:
+        """What the model is asked next."""
+        rules = self.rules
+        return CompletionRequest(
+            tuple(self.messages),
+            tools=rules.tools,
+            server_tools=rules.server_tools,
+            system=rules.system,
+            # A forced choice is obeyed once: kept up, it would make an answer impossible.
+            tool_choice=None if self.records and rules.tool_choice not in (None, "none") else rules.tool_choice,
+            output_schema=rules.output_schema,
+        )
+
+    def add_completion(self, completion: Completion) -> tuple[ToolUse, ...]:
+        """Take an answer into the history; returns its calls, each with an id of its own."""
+        continued = self.stop_reason == "pause_turn"
+        message = _with_unique_calls(completion.message)
+        self.turns += 1
+        self.usage = self.usage + completion.usage + completion.other_usage
+        self.stop_reason = completion.stop_reason
+        self.text = self.text + message.text if continued else message.text
+        if message.content:
+            self.messages.append(message)
+        return message.tool_uses
+
+    def add_outcomes(self, outcomes: ToolOutcomes) -> None:
+        """Answer the calls of the last completion."""
+        self.records.extend(outcomes.records)
+        if outcomes.results:
+            self.messages.append(Message("user", outcomes.results))
+
+    def end(self, status: Status, error: ErrorInfo | None = None) -> None:
+        """Say how the run ended; the first word counts."""
+        if self.status is None:
+            self.status = status
+            self.error = error
+
+    def result(self) -> Result:
+        """The run so far as a value; ``"cancelled"`` when nothing said how it ended."""
+        return Result(
+            text=self.text,
+            messages=self.messages,
+            usage=self.usage,
+            tool_calls=self.records,
+            status=self.status or "cancelled",
+            turns=self.turns,
+            stop_reason=self.stop_reason,
+            error=self.error,
+            request_id=self.request_id,
+            correlation_id=self.correlation_id,
+        )
+
+
+def turns(run: RunState) -> Generator[Step, Outcome, None]:
+    """The loop. Yields steps, takes their outcomes, and has said how the run ended when it returns."""
+    while run.status is None:
+        if run.turns >= run.rules.max_turns:
+            run.end("max_turns")
+            break
+        completion = yield Complete(run.request())
+        assert isinstance(completion, Completion)
+        calls = run.add_completion(completion)
+        if completion.stop_reason in CUT_REASONS:
+            run.add_outcomes(_not_run(calls, completion.stop_reason))
+            run.end("completed" if completion.stop_reason == "refusal" else "incomplete")
+        elif calls:
+            outcomes = yield RunTools(calls)
+            assert isinstance(outcomes, ToolOutcomes)
+            run.add_outcomes(outcomes)
+            if _succeeded(run.rules.until_tool, outcomes.records):
+                run.end("completed")
+        elif completion.stop_reason == "pause_turn":
+            continue  # the vendor wants the conversation back as it stands
+        elif run.rules.until_tool is None:
+            run.end("completed")
+        else:
+            _remind(run, run.rules.until_tool)
+
+
+def _remind(run: RunState, tool: str) -> None:
+    if run.reminders >= UNTIL_TOOL_REMINDERS:
+        run.end(
+            "incomplete",
+            ErrorInfo(
+                "UntilToolNotCalled",
+                f"the model answered without a successful call of {tool!r}, also after {UNTIL_TOOL_REMINDERS} reminders; "
+                "say in the prompt when to call it, or use tool_choice",
+            ),
+        )
+        return
+    run.reminders += 1
+    run.messages.append(Message.user(f"You are not done yet: finish by calling the tool {tool!r}."))
+
+
+def _succeeded(tool: str | None, records: Sequence[ToolCallRecord]) -> bool:
+    return any(record.name == tool and record.outcome == "completed" for record in records)
+
+
+def _not_run(calls: tuple[ToolUse, ...], reason: str) -> ToolOutcomes:
+    text = NOT_RUN_AFTER_CUT.format(reason=reason)
+    return ToolOutcomes(
+        tuple(ToolResult(call.id, text, is_error=True) for call in calls),
+        tuple(
+            ToolCallRecord(
+                id=call.id, name=call.name, input=call.input, output=text, error=text, outcome="not_started"
+            )
+            for call in calls
+        ),
+    )
+
+
+def _with_unique_calls(message: Message) -> Message:
+    """The same message, unless two of its calls share an id or one has none."""
+    calls = message.tool_uses
+    ids = {call.id for call in calls}
+    if len(ids) == len(calls) and "" not in ids:
+        return message
+    taken: set[str] = set()
+    blocks = []
+    for block in message.content:
+        if isinstance(block, ToolUse):
+            new = block.id or "call"
+            number = 1
+            while new in taken or (new != block.id and new in ids):
+                number += 1
+                new = f"{block.id or 'call'}_{number}"
+            taken.add(new)
+            block = attrs.evolve(block, id=new)
+        blocks.append(block)
+    return attrs.evolve(message, content=tuple(blocks))

@@ -1,0 +1,187 @@
+"""The options of ``run`` and ``stream``, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import attrs
+
+from alloy_trio._abc import Provider
+from alloy_trio.tools import Tool
+from alloy_trio.values import ConfigurationError, Message, ServerTool
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+AGENT_ONLY = frozenset({"max_pending", "broadcast", "subscribe", "session", "on_shutdown"})
+"""Options that make sense only for an agent that lives on."""
+
+
+class RunOptions(TypedDict, total=False):
+    """The keywords of ``run`` and ``stream`` beside ``provider``; see :class:`Options`."""
+
+    tools: Sequence[Tool | ServerTool]
+    system_prompt: str | None
+    messages: Sequence[Message]
+    max_turns: int
+    working_directory: str | PathLike[str]
+    allowed_paths: Sequence[str | PathLike[str]] | None
+    context: Mapping[str, Any]
+    until_tool: str | None
+    output_schema: Mapping[str, Any] | None
+    tool_choice: str | None
+    max_retries: int
+    retry_backoff: float
+    fallback_providers: Sequence[Provider]
+    tool_timeout: float
+    timeout: float | None
+    event_buffer: int
+    request_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What a run may be told.
+
+    Args:
+        tools: Tool objects and ``server_tool(…)``.
+        system_prompt: the system prompt.
+        messages: earlier conversation; repaired first if it is not valid.
+        max_turns: model calls at most.
+        working_directory: base of the file tools and of bash.
+        allowed_paths: directories that the file tools may touch; None for the working directory, () for none.
+        context: anything, handed to tools; data, never a security switch.
+        until_tool: the run goes on until this tool was called successfully.
+        output_schema: JSON Schema that the answer follows.
+        tool_choice: ``"auto"``, ``"required"``, ``"none"`` or a tool's name; a forced choice holds until a tool was called.
+        max_retries: transient provider errors that are tried again.
+        retry_backoff: seconds; bound of the first delay, doubling, with full jitter.
+        fallback_providers: tried in order once the first is out of retries.
+        tool_timeout: seconds of execution for each tool call.
+        timeout: seconds for the whole run; its Result then has status ``"timeout"``.
+        event_buffer: events held for a slow reader before the run waits for it.
+        request_id: becomes the correlation id.
+    """
+
+    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=tuple)
+    system_prompt: str | None = None
+    messages: tuple[Message, ...] = attrs.field(default=(), converter=tuple)
+    max_turns: int = 25
+    working_directory: Path = attrs.field(default=Path(), converter=Path)
+    allowed_paths: tuple[Path, ...] | None = None
+    context: Mapping[str, Any] = attrs.field(factory=dict)
+    until_tool: str | None = None
+    output_schema: dict[str, Any] | None = None
+    tool_choice: str | None = None
+    max_retries: int = 3
+    retry_backoff: float = 1.0
+    fallback_providers: tuple[Provider, ...] = attrs.field(default=(), converter=tuple)
+    tool_timeout: float = 120.0
+    timeout: float | None = None
+    event_buffer: int = 256
+    request_id: str | None = None
+
+    @property
+    def own_tools(self) -> tuple[Tool, ...]:
+        """The tools that we run."""
+        return tuple(tool for tool in self.tools if isinstance(tool, Tool))
+
+    @property
+    def server_tools(self) -> tuple[ServerTool, ...]:
+        """The tools that the vendor runs."""
+        return tuple(tool for tool in self.tools if isinstance(tool, ServerTool))
+
+
+def check_options(provider: object, given: RunOptions) -> Options:
+    """Make Options of keywords.
+
+    Raises:
+        ConfigurationError: an option is unknown, of the wrong kind, or cannot work; the message says which
+            and what to write instead.
+    """
+    _check_provider("provider", provider)
+    values = cast("dict[str, Any]", dict(given))
+    _check_names(values)
+    try:
+        if values.get("allowed_paths") is not None:
+            values["allowed_paths"] = tuple(Path(path) for path in values["allowed_paths"])
+        if values.get("output_schema") is not None:
+            values["output_schema"] = dict(values["output_schema"])
+        options = Options(**values)
+    except TypeError as exc:
+        raise ConfigurationError(f"an option has the wrong kind of value: {exc}") from exc
+    _check_values(options)
+    return options
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    known = [field.name for field in attrs.fields(Options)]
+    for name in values:
+        if name in AGENT_ONLY:
+            raise ConfigurationError(f"{name}= is an option of an agent that lives on; run and stream do not take it")
+        if name not in known:
+            import difflib
+
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}=?" if close else f"the options are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"there is no option {name}=; {hint}")
+
+
+def _check_provider(name: str, provider: object) -> None:
+    if isinstance(provider, Provider):
+        return
+    if isinstance(provider, type) and issubclass(provider, Provider):
+        seen = f"the class {provider.__name__}; write {provider.__name__}(model=…)"
+    elif isinstance(provider, str):
+        seen = f"the string {provider!r}; write provider_from_name({provider!r})"
+    else:
+        seen = f"{type(provider).__name__}; a subclass of alloy_trio.abc.Provider is needed"
+    raise ConfigurationError(f"{name} got {seen}")
+
+
+def _check_values(options: Options) -> None:
+    for number, provider in enumerate(options.fallback_providers):
+        _check_provider(f"fallback_providers[{number}]", provider)
+    for tool in options.tools:
+        if not isinstance(tool, Tool | ServerTool):
+            hint = "decorate it with @tool" if callable(tool) else "use Tool objects or server_tool(…)"
+            raise ConfigurationError(f"tools got {tool!r}, which is not a tool; {hint}")
+    names = [tool.name for tool in options.own_tools]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"tools has {', '.join(twice)} more than once; each tool needs a name of its own")
+    for message in options.messages:
+        if not isinstance(message, Message):
+            raise ConfigurationError(f"messages got {type(message).__name__}; use Message.user(…) and Message.assistant(…)")
+    _check_whole("max_turns", options.max_turns, least=1)
+    _check_whole("max_retries", options.max_retries, least=0)
+    _check_whole("event_buffer", options.event_buffer, least=1)
+    _check_seconds("retry_backoff", options.retry_backoff)
+    _check_seconds("tool_timeout", options.tool_timeout)
+    if options.timeout is not None:
+        _check_seconds("timeout", options.timeout)
+    if options.until_tool is not None and options.until_tool not in names:
+        raise ConfigurationError(f"until_tool={options.until_tool!r} is not among the tools ({_listed(names)})")
+    if options.tool_choice not in (None, "auto", "required", "none") and options.tool_choice not in names:
+        raise ConfigurationError(
+            f"tool_choice={options.tool_choice!r} is neither 'auto', 'required', 'none' nor one of the tools ({_listed(names)})"
+        )
+    if options.tool_choice == "required" and not options.tools:
+        raise ConfigurationError("tool_choice='required' needs tools=")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "there are none"
+
+
+def _check_whole(name: str, value: object, *, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{name}={value!r} must be a whole number, {least} or more")
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value) or value < 0:
+        raise ConfigurationError(f"{name}={value!r} must be a number of seconds, 0 or more")

@@ -1,0 +1,279 @@
+"""A codec and a connection make a provider."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+
+from alloy_trio._abc import DeltaSink, Provider
+from alloy_trio.values import Completion, CompletionRequest, ConfigurationError, RemoteError, StreamTruncated
+from alloy_trio.wire import Codec, Decoder, ThinkingOption, WireSettings, fault_from_response
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ._transport import Response, Transport
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to connect. A host that needs longer is down or unreachable."""
+
+STREAM_SILENCE = 300.0
+"""Seconds without a byte on a stream. Reasoning models were seen silent for minutes, hung sessions for hours."""
+
+WHOLE_SILENCE = 600.0
+"""Seconds without a byte when the whole answer comes at once; the vendors' SDKs wait as long."""
+
+TAIL_SECONDS = 1.0
+"""How long the end of the HTTP message may take after the answer's terminal event; reading it makes the connection
+reusable, waiting for it is worth no more."""
+
+MAX_ERROR_BYTES = 256 * 1024
+"""How much of an error body is read. Arbitrary; recorded ones are under 10 kB."""
+
+
+class HttpOptions(TypedDict, total=False):
+    """The keywords that all HTTP providers share.
+
+    * ``api_key``: str; default: the provider's environment variable.
+    * ``base_url``: str, as the vendor's own SDK wants it.
+    * ``headers``: sent with each request, beside the provider's own and over them.
+    * ``max_tokens``: int, cap of the output.
+    * ``temperature``: float.
+    * ``thinking``: an effort like ``"low"``, a budget in tokens, or the vendor's own object.
+    * ``extra_body``: merged over the request's top level, last.
+    * ``connect_timeout``: seconds to connect.
+    * ``read_timeout``: seconds of silence, not of the whole answer; default 300 on streams, else 600.
+    * ``client``: an ``httpx.AsyncClient`` of the caller's, used as it is and not closed.
+    """
+
+    api_key: str | None
+    base_url: str | None
+    headers: Mapping[str, str]
+    max_tokens: int | None
+    temperature: float | None
+    thinking: ThinkingOption
+    extra_body: Mapping[str, Any]
+    connect_timeout: float
+    read_timeout: float | None
+    client: httpx.AsyncClient | None
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """What a preset knows of a vendor's host.
+
+    Args:
+        name: the provider's name.
+        base_url: where the vendor answers; None when the user has to say.
+        env_var: the environment variable that holds the key.
+        auth: makes the header that carries the key.
+        key_required: whether the vendor's own host answers without a key.
+    """
+
+    name: str
+    base_url: str | None
+    env_var: str
+    auth: Callable[[str], tuple[str, str]]
+    key_required: bool = True
+
+
+def bearer(key: str) -> tuple[str, str]:
+    """The usual ``Authorization: Bearer`` header."""
+    return "authorization", f"Bearer {key}"
+
+
+@attrs.define(eq=False)
+class _Session:
+    """A provider's connections within one ``trio.run``."""
+
+    transport: Transport
+    headers: dict[str, str]
+    users: int = 1
+
+
+class HttpProvider(Provider):
+    """A model behind a wire format over HTTP; the vendors' classes are presets of it.
+
+    Args:
+        model: the model's name.
+        codec: the wire format.
+        host: the vendor's side.
+        options: see :class:`HttpOptions`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        codec: Codec,
+        host: Host,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        thinking: ThinkingOption = None,
+        extra_body: Mapping[str, Any] | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float | None = None,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        if not isinstance(model, str) or not model:
+            raise ConfigurationError(f"model={model!r} must be the name of a model")
+        self.name = host.name
+        self.model = model
+        self.base_url = _checked_url(base_url or host.base_url, host.name)
+        self._codec = codec
+        self._host = host
+        self._api_key = api_key
+        self._custom_url = base_url is not None
+        self._headers = dict(headers or {})
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._client = client
+        self._settings = WireSettings(
+            provider=host.name,
+            model=model,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            thinking=thinking,
+            extra_body=dict(extra_body or {}),
+        )
+        # One entry for each trio.run in which the object is entered; each run touches only its own.
+        self._sessions: dict[trio.lowlevel.TrioToken, _Session] = {}
+
+    def __repr__(self) -> str:
+        # Neither key nor headers: a repr ends up in logs.
+        return f"{type(self).__name__}(model={self.model!r}, base_url={self.base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        await trio.lowlevel.checkpoint()
+        token = trio.lowlevel.current_trio_token()
+        session = self._sessions.get(token)
+        if session is not None:
+            session.users += 1
+        else:
+            from ._transport import Transport
+
+            headers = self._all_headers()
+            transport = Transport(self.base_url, connect_timeout=self._connect_timeout, client=self._client)
+            self._sessions[token] = _Session(transport, headers)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        token = trio.lowlevel.current_trio_token()
+        session = self._sessions[token]
+        session.users -= 1
+        if session.users == 0:
+            del self._sessions[token]
+            await session.transport.aclose()
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Ask for the whole answer at once; see :meth:`alloy_trio.abc.Provider.complete`."""
+        return await self._ask(request, None)
+
+    async def stream(self, request: CompletionRequest, deltas: DeltaSink) -> Completion:
+        """Ask for the answer's pieces; see :meth:`alloy_trio.abc.Provider.stream`."""
+        return await self._ask(request, deltas)
+
+    async def _ask(self, request: CompletionRequest, deltas: DeltaSink | None) -> Completion:
+        session = self._sessions.get(trio.lowlevel.current_trio_token())
+        if session is None:
+            raise ConfigurationError(f"{self!r} is not entered; use it inside `async with provider:`")
+        wire = self._codec.encode(request, self._settings, stream=deltas is not None)
+        silence = self._read_timeout or (WHOLE_SILENCE if deltas is None else STREAM_SILENCE)
+        try:
+            async with session.transport.exchange(
+                self.base_url + wire.path,
+                {**dict(wire.headers), **session.headers},
+                wire.body,
+                read_timeout=silence,
+            ) as response:
+                if response.status != 200:
+                    return await self._refused(response)
+                decoder = self._codec.decoder(self._settings)
+                decoder.request_id = _request_id(response.headers)
+                return await _receive(response, decoder, deltas)
+        except RemoteError as error:
+            error.provider = error.provider or self.name
+            raise
+
+    async def _refused(self, response: Response) -> Completion:
+        body = await response.read(MAX_ERROR_BYTES)
+        completion = self._codec.completion_from_error(self._settings, response.status, body)
+        if completion is not None:
+            return completion
+        raise fault_from_response(response.status, response.headers, body, provider=self.name, now=time.time())
+
+    def _all_headers(self) -> dict[str, str]:
+        headers = {"content-type": "application/json"}
+        key = _checked_header(self._api_key or os.environ.get(self._host.env_var, ""), f"the API key of {self.name}")
+        names = {name.lower() for name in self._headers}
+        if key:
+            name, value = self._host.auth(key)
+            headers[name] = value
+        elif self._host.key_required and not self._custom_url and not names & {"authorization", "x-api-key"}:
+            raise ConfigurationError(
+                f"{self.name} needs an API key: set the environment variable {self._host.env_var} or give api_key="
+            )
+        for name, value in self._headers.items():
+            headers[name.lower()] = _checked_header(value, f"the header {name}")
+        return headers
+
+
+async def _receive(response: Response, decoder: Decoder, deltas: DeltaSink | None) -> Completion:
+    broken: StreamTruncated | None = None
+    with trio.CancelScope() as tail:
+        try:
+            while chunk := await response.receive():
+                pieces = decoder.receive(chunk)
+                if pieces and deltas is not None:
+                    await deltas.send_all(pieces)
+                if decoder.terminated:
+                    tail.deadline = min(tail.deadline, trio.current_time() + TAIL_SECONDS)
+        except StreamTruncated as error:
+            broken = error
+    try:
+        # Some servers break off instead of ending the HTTP message: the codec knows whether it has the answer.
+        return decoder.finish()
+    except StreamTruncated:
+        if broken is not None:
+            raise broken from None
+        raise
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    return headers.get("request-id") or headers.get("x-request-id") or headers.get("apim-request-id")
+
+
+def _checked_url(url: str | None, name: str) -> str:
+    if not url:
+        raise ConfigurationError(f"{name} needs base_url=, for example base_url='http://localhost:8000/v1'")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"base_url={url!r} is no HTTP address; write it like 'https://api.example.com/v1'")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ConfigurationError(
+            "base_url has a query, a fragment or a password in it; give keys by api_key= or headers= instead"
+        )
+    return url.rstrip("/")
+
+
+def _checked_header(value: str, what: str) -> str:
+    # Checked here because the HTTP library's own complaint would quote the value.
+    value = value.strip()
+    if not value.isascii() or any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
+        raise ConfigurationError(f"{what} has characters that HTTP headers cannot carry; check how it was copied")
+    return value

@@ -1,0 +1,164 @@
+"""Exchanges over HTTP. The only module that imports httpx.
+
+It hands out plain values (status, lower-cased headers, chunks of bytes) and raises TransportError, so that nobody
+above depends on the client in use.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+import trio
+
+from alloy_trio.values import ConfigurationError, RemoteError, StreamTruncated, TransportError
+
+KEEPALIVE_CONNECTIONS = 20
+"""Idle connections kept. With no limit httpcore's pool does cubic work: 1000 streams cost ten times the CPU."""
+
+CLOSE_GRACE_SECONDS = 2.0
+"""How long closing idle connections may take; a peer that does not answer a TLS shutdown gets no longer."""
+
+_shared_context: ssl.SSLContext | None = None
+_context_lock = threading.Lock()
+
+
+def _tls_context() -> ssl.SSLContext:
+    """One context for the process: making one costs 15 to 20 ms."""
+    global _shared_context
+    with _context_lock:
+        if _shared_context is None:
+            _shared_context = httpx.create_ssl_context()
+        return _shared_context
+
+
+def _plain_context() -> ssl.SSLContext:
+    # For http:// addresses. It trusts nobody, so a redirect or proxy that wants TLS fails and is not let through.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class Response:
+    """The head of an answer, and its body in chunks.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+        # Undecoded chunks skip two layers of httpx; most streams are not compressed. The iterator is kept and not
+        # wrapped in a generator of ours: a suspended generator would be finalised after the exchange was closed.
+        self._chunks = response.aiter_bytes() if "content-encoding" in self.headers else response.aiter_raw()
+
+    async def receive(self) -> bytes:
+        """The next piece of the body, decompressed; empty at its end.
+
+        Raises:
+            StreamTruncated: the connection broke before the end.
+            TransportError: the server was silent for too long.
+        """
+        try:
+            async for chunk in self._chunks:
+                if chunk:
+                    return chunk
+        except httpx.TimeoutException as error:
+            raise _transport_error(error) from None
+        except httpx.HTTPError as error:
+            raise StreamTruncated(f"the connection broke while the answer was read: {_detail(error)}") from None
+        except httpx.StreamError as error:
+            raise TransportError(f"the answer cannot be read: {_detail(error)}") from None
+        return b""
+
+    async def read(self, limit: int) -> bytes:
+        """The body's first ``limit`` bytes, or what came of them before the connection broke."""
+        held = b""
+        try:
+            while len(held) < limit and (chunk := await self.receive()):
+                held += chunk
+        except RemoteError as error:
+            held += f" [{error}]".encode()
+        return held[:limit]
+
+
+class Transport:
+    """A pool of connections to one place.
+
+    Args:
+        url: where it leads; only its scheme matters here.
+        connect_timeout: seconds to connect.
+        client: a caller's own httpx client, used as it is and not closed.
+    """
+
+    def __init__(self, url: str, *, connect_timeout: float, client: httpx.AsyncClient | None = None) -> None:
+        self._connect_timeout = connect_timeout
+        self._owned = client is None
+        if client is None:
+            client = httpx.AsyncClient(
+                verify=_tls_context() if url.startswith("https:") else _plain_context(),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=KEEPALIVE_CONNECTIONS),
+                follow_redirects=False,
+            )
+        self._client = client
+
+    @asynccontextmanager
+    async def exchange(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, read_timeout: float | None
+    ) -> AsyncIterator[Response]:
+        """POST a body; yields the response once its head is there.
+
+        Args:
+            url: the whole address.
+            headers: sent as they are, beside the client's own.
+            body: the bytes.
+            read_timeout: seconds of silence; None for no bound.
+
+        Raises:
+            TransportError: no connection, a reset, silence, or a broken HTTP message.
+            ConfigurationError: the address cannot be used.
+
+        *Cancellation*: the connection is closed.
+        """
+        # Silence is bounded; the size of a pool is not, and neither is the time to send a long history.
+        timeout = httpx.Timeout(connect=self._connect_timeout, read=read_timeout, write=read_timeout, pool=None)
+        try:
+            request = self._client.build_request("POST", url, headers=dict(headers), content=body, timeout=timeout)
+            response = await self._client.send(request, stream=True)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ConfigurationError(f"base_url cannot be used: {error}") from None
+        except httpx.HTTPError as error:
+            raise _transport_error(error) from None
+        try:
+            yield Response(response)
+        finally:
+            with trio.move_on_after(CLOSE_GRACE_SECONDS, shield=True):
+                await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, shielded and bounded."""
+        if self._owned:
+            with trio.move_on_after(CLOSE_GRACE_SECONDS, shield=True):
+                await self._client.aclose()
+
+
+def _transport_error(error: httpx.HTTPError) -> TransportError:
+    # The httpx error is not chained: it holds the request, whose headers hold the key.
+    what = {
+        "ConnectError": "no connection could be made",
+        "ConnectTimeout": "no connection was made in time (connect_timeout)",
+        "ReadTimeout": "the server was silent for too long (read_timeout)",
+        "WriteTimeout": "the server did not take the request in time (read_timeout)",
+        "WriteError": "the connection broke while the request was sent",
+        "RemoteProtocolError": "the server hung up, or does not speak HTTP",
+        "ProxyError": "the proxy refused",
+        "ReadError": "the connection broke before the answer",
+    }.get(type(error).__name__, "the HTTP exchange failed")
+    return TransportError(f"{what}: {_detail(error)}")
+
+
+def _detail(error: Exception) -> str:
+    return ": ".join(filter(None, (type(error).__name__, str(error).strip())))

@@ -1,0 +1,315 @@
+"""The file tools: read, write and edit.
+
+They are plain functions, so each call runs in a worker thread and a slow disk holds up nobody. Writing goes
+to a new file beside the old one, which then takes its place in one step: a reader sees the old text or
+the new, a full disk or a kill harms neither, and another name of the same file keeps its bytes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import trio
+
+from alloy_trio.values import Image, ToolError
+
+from ._paths import resolve
+from ._problems import close_match
+from ._tool import ToolContext, ToolOutput, tool
+
+READ_CHARS = 40_000
+"""Characters of text that one read returns at most, some 10,000 tokens; the rest is read page by page."""
+
+MAX_IMAGE_BYTES = 5_000_000
+"""The vendors' common limit for one picture."""
+
+MAX_EDIT_BYTES = 20_000_000
+"""A file that is edited is held in memory, several times over."""
+
+_LISTED = 50
+_IMAGES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@tool(max_result_chars=READ_CHARS + 2_000)
+def read(path: str, context: ToolContext, offset: int | None = None, limit: int | None = None) -> ToolOutput:
+    """Read a text file, or look at a picture (PNG, JPEG, GIF, WebP).
+
+    A long file comes in pages: a note at the end says which lines were shown and how to go on.
+
+    Args:
+        path: the file, relative to the working directory or absolute
+        offset: the first line to show, counted from 1; the beginning of the file if left out
+        limit: how many lines to show at most; as many as fit if left out
+    """
+    first = 1 if offset is None else offset
+    if first < 1 or (limit is not None and limit < 1):
+        raise ToolError("offset and limit count lines, and start at 1")
+    resolved = resolve(path, context, for_write=False)
+    with _explained(path, "read"), _opened(resolved, path) as file:
+        head = file.read(8192)
+        kind = _picture(head)
+        if kind is not None:
+            return _image(file, head, kind, path)
+        encoding = next((name for bom, name in _BOMS.items() if head.startswith(bom)), "utf-8")
+        if b"\0" in head and encoding != "utf-16":
+            size = os.fstat(file.fileno()).st_size
+            raise ToolError(
+                f"{path} is not text ({size} bytes with NUL among them); read shows text and pictures"
+            )
+        file.seek(0)
+        return ToolOutput(_page(codecs.getreader(encoding)(file, "replace"), first, limit))
+
+
+@tool(concurrent=False)
+def write(path: str, content: str, context: ToolContext) -> str:
+    """Write a text file. What was in it before is replaced; missing directories are made.
+
+    Args:
+        path: the file, relative to the working directory or absolute
+        content: all of its new text
+    """
+    resolved = resolve(path, context, for_write=True)
+    with _explained(path, "write"):
+        existed = resolved.exists()
+        resolved.parent.mkdir(parents=True, exist_ok=True)
+        _replace(resolved, path, _encoded(content))
+    lines = content.count("\n") + (not content.endswith("\n") and content != "")
+    return f"{'Replaced' if existed else 'Created'} {path}: {lines} lines, {len(content)} characters."
+
+
+@tool(concurrent=False)
+def edit(path: str, old: str, new: str, context: ToolContext, replace_all: bool = False) -> ToolOutput:
+    """Replace a piece of text in a file. The answer shows what changed.
+
+    Args:
+        path: the file, relative to the working directory or absolute
+        old: the text to replace, exactly as it stands in the file, indentation included; it has to be there
+            just once, so give enough of what is around it
+        new: the text to put there
+        replace_all: replace every place where old stands, instead of the only one
+    """
+    if not old:
+        raise ToolError("old is empty, so there is no place to edit; give text of the file, or use write")
+    resolved = resolve(path, context, for_write=True)
+    with _explained(path, "edit"):
+        with _opened(resolved, path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_EDIT_BYTES:
+                raise ToolError(f"{path} has more than {MAX_EDIT_BYTES} bytes, too many to edit")
+            raw = file.read()
+        try:
+            before = raw.decode()
+        except UnicodeDecodeError as exc:
+            raise ToolError(f"{path} is not UTF-8 text (byte {exc.start}), so it is left as it is") from None
+        after, count = replaced(before, old, new, everywhere=replace_all, path=path)
+        _replace(resolved, path, _encoded(after))
+    places = "1 place" if count == 1 else f"{count} places"
+    return ToolOutput(f"Edited {path} in {places}:\n{_diff(before, after, path)}", {"replaced": count})
+
+
+def replaced(text: str, old: str, new: str, *, everywhere: bool, path: str) -> tuple[str, int]:
+    """Replace in a text; pure.
+
+    A model writes ``\\n``; where the text ends its lines with ``\\r\\n``, that is meant, in both old and new.
+
+    Returns:
+        The new text, and in how many places it differs.
+
+    Raises:
+        ToolError: old is not there, or more than once, or nothing would change.
+    """
+    if "\r\n" in text and "\r\n" not in old:
+        with_returns = old.replace("\n", "\r\n")
+        if "\n" not in old or (old not in text and with_returns in text):
+            old, new = with_returns, new.replace("\r\n", "\n").replace("\n", "\r\n")
+    if old == new:
+        raise ToolError("old and new are the same, so nothing would change")
+    count = text.count(old)
+    if count == 0:
+        raise ToolError(f"old is not in {path}, so nothing was changed. {_nearest(text, old)}")
+    if count > 1 and not everywhere:
+        lines = ", ".join(str(line) for line in _lines_of(text, old)[:10])
+        raise ToolError(
+            f"old is in {path} {count} times (lines {lines}{', …' if count > 10 else ''}), so nothing was changed; "
+            "give more of the text around the right one, or set replace_all"
+        )
+    return text.replace(old, new), count
+
+
+def _lines_of(text: str, part: str) -> list[int]:
+    lines, start = [], text.find(part)
+    while start >= 0:
+        lines.append(text.count("\n", 0, start) + 1)
+        start = text.find(part, start + len(part))
+    return lines
+
+
+def _nearest(text: str, old: str) -> str:
+    wanted = next((line.strip() for line in old.splitlines() if line.strip()), "")
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if wanted and wanted in line:
+            return f"Its first line is there in line {number}: {line!r}; compare spaces and what follows."
+    match = close_match(wanted, [line.strip() for line in lines[:5000] if line.strip()]) if wanted else None
+    return f"The nearest line is {match!r}." if match else "Read the file to see what it holds."
+
+
+def _diff(before: str, after: str, path: str) -> str:
+    import difflib
+
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as exc:
+        raise ToolError(
+            f"character {exc.start} is half of a surrogate pair, which no file can hold"
+        ) from None
+
+
+def _page(reader: codecs.StreamReader, first: int, limit: int | None) -> str:
+    shown: list[str] = []
+    room = READ_CHARS
+    number = 0
+    more = False
+    for number, line in enumerate(_lines(reader), 1):
+        if number < first:
+            continue
+        if more or (limit is not None and number >= first + limit) or (shown and len(line) > room):
+            more = True
+            continue
+        if len(line) > room:
+            line = f"{line[:room]} [... {len(line) - room} characters of this line are not shown]\n"
+        shown.append(line)
+        room -= len(line)
+    if not shown and number == 0:
+        return "(the file is empty)" if first == 1 else f"(the file is empty; there is no line {first})"
+    if not shown:
+        raise ToolError(f"there is no line {first}; the file has {number} lines")
+    text = "".join(shown)
+    last = first + len(shown) - 1
+    if not more:
+        return (
+            text if first == 1 else f"{text.rstrip(chr(10))}\n[lines {first} to {last}, the end of the file]"
+        )
+    return f"{text.rstrip(chr(10))}\n[lines {first} to {last} of {number}; go on with offset={last + 1}]"
+
+
+def _lines(reader: codecs.StreamReader) -> Iterator[str]:
+    """Lines as they end in ``\\n``: not at a form feed or U+2028, where str.splitlines would cut too."""
+    rest = ""
+    while chunk := reader.read(1 << 16):
+        trio.from_thread.check_cancelled()
+        *whole, rest = (rest + chunk).split("\n")
+        yield from (f"{line.removesuffix(chr(13))}\n" for line in whole)
+    if rest:
+        yield rest
+
+
+def _picture(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for magic, kind in _IMAGES.items() if head.startswith(magic)), None)
+
+
+def _image(file: IO[bytes], head: bytes, kind: str, path: str) -> ToolOutput:
+    data = head + file.read(MAX_IMAGE_BYTES + 1 - len(head))
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ToolError(f"{path} is a picture of more than {MAX_IMAGE_BYTES} bytes, too large to look at")
+    return ToolOutput(f"{path} ({kind}, {len(data)} bytes)", blocks=(Image(kind, data),))
+
+
+@contextmanager
+def _opened(resolved: Path, path: str) -> Iterator[IO[bytes]]:
+    """Open a regular file for reading. Nothing else: a pipe or a device could block, or have no end."""
+    try:
+        # O_NONBLOCK: opening a pipe would wait for its writer before we could see that it is one.
+        number = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        raise ToolError(f"{path} is not there; {_similar(resolved)}") from None
+    with open(number, "rb") as file:
+        mode = os.fstat(number).st_mode
+        if stat.S_ISDIR(mode):
+            raise ToolError(f"{path} is a directory; {_listing(resolved)}")
+        if not stat.S_ISREG(mode):
+            raise ToolError(f"{path} is not a regular file but a device, pipe or socket, which is not opened")
+        yield file
+
+
+def _similar(resolved: Path) -> str:
+    parent = resolved.parent
+    if not parent.is_dir():
+        return "neither is the directory that it should be in"
+    match = close_match(resolved.name, [each.name for each in parent.iterdir()])
+    return f"did you mean {match}?" if match else _listing(parent)
+
+
+def _listing(directory: Path) -> str:
+    names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in directory.iterdir())
+    if not names:
+        return "the directory is empty"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"the directory holds {', '.join(names[:_LISTED])}{more}"
+
+
+def _replace(resolved: Path, path: str, content: bytes) -> None:
+    """Put a new file in the place of the old one, in one step, with the old one's mode and owner."""
+    old = resolved.stat() if resolved.exists() else None
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        kind = "a directory" if stat.S_ISDIR(old.st_mode) else "no regular file"
+        raise ToolError(f"{path} is {kind}, so it is left as it is")
+    temporary = resolved.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb"
+        ) as file:
+            if old is not None:
+                _take_over(file.fileno(), old)
+            file.write(content)
+            file.flush()
+            # Without it, a crash of the machine may leave the new name with no bytes in it.
+            os.fsync(file.fileno())
+        os.replace(temporary, resolved)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _take_over(number: int, old: os.stat_result) -> None:
+    new = os.fstat(number)
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        try:
+            os.fchown(number, old.st_uid, old.st_gid)
+        except PermissionError:
+            # Only root may give files away; somebody else's file that we may replace becomes ours.
+            pass
+    os.fchmod(number, stat.S_IMODE(old.st_mode))
+
+
+@contextmanager
+def _explained(path: str, verb: str) -> Iterator[None]:
+    """Turn what the operating system says into words for the model."""
+    try:
+        yield
+    except OSError as exc:
+        why = os.strerror(exc.errno) if exc.errno else str(exc)
+        hint = "; it is a link" if exc.errno == errno.ELOOP else ""
+        raise ToolError(f"cannot {verb} {path}: {why}{hint}") from exc

@@ -1,0 +1,50 @@
+"""Bytes to values and back: one pure codec per protocol. Codecs load on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._codec import Codec, Decoder, ThinkingOption, WireRequest, WireSettings
+
+if TYPE_CHECKING:
+    from ._anthropic import AnthropicCodec
+    from ._dialects import Dialect
+    from ._faults import fault_from_response
+    from ._history import problems, repair
+    from ._openai_chat import ChatCodec
+    from ._openai_responses import ResponsesCodec
+
+_HOME = {
+    "AnthropicCodec": "_anthropic",
+    "ChatCodec": "_openai_chat",
+    "Dialect": "_dialects",
+    "ResponsesCodec": "_openai_responses",
+    "fault_from_response": "_faults",
+    "problems": "_history",
+    "repair": "_history",
+}
+
+__all__ = [
+    "AnthropicCodec",
+    "ChatCodec",
+    "Codec",
+    "Decoder",
+    "Dialect",
+    "ResponsesCodec",
+    "ThinkingOption",
+    "WireRequest",
+    "WireSettings",
+    "fault_from_response",
+    "problems",
+    "repair",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,277 @@
+"""What a wire format is: requests to bytes, bytes to deltas and a completion. Pure.
+
+A codec is a stateless description of one protocol. For every exchange it makes one :class:`WireRequest` and one
+decoder. The decoder takes the answer's bytes in any division, streamed or whole, gives deltas on the way
+and the completion at the end. It finds out by itself whether it reads a stream or a whole JSON body: servers
+send either under the other's content type.
+
+Ends are strict. A wire has a terminal event; without it :meth:`Decoder.finish` raises StreamTruncated, whatever
+had arrived. ``finish`` changes nothing, so it may be asked after every byte.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from alloy_trio.values import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    MalformedReply,
+    Origin,
+    RemoteError,
+    StreamTruncated,
+    Usage,
+)
+
+from ._sse import SSEParser
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Bytes held of a body that is not a stream. Arbitrary; no recorded answer comes near."""
+
+ThinkingOption: TypeAlias = str | int | Mapping[str, Any] | None
+"""How much a model is asked to reason: an effort (``"low"``, ``"high"``), a budget in tokens, the vendor's own
+object, or None for the vendor's default."""
+
+
+@attrs.frozen(kw_only=True)
+class WireSettings:
+    """A configured model as the codec needs it; what the provider object's keywords said.
+
+    Args:
+        provider: the configured provider's name (for origins and error messages).
+        model: the model to ask for.
+        max_tokens: cap of the output; None for the wire's default.
+        temperature: sampling temperature, or None to leave it out.
+        thinking: see :data:`ThinkingOption`.
+        extra_body: merged over the encoded body's top level, last.
+    """
+
+    provider: str
+    model: str
+    max_tokens: int | None = None
+    temperature: float | None = None
+    thinking: ThinkingOption = None
+    extra_body: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def origin(self) -> Origin:
+        """Who the messages of this configuration are by."""
+        return Origin(self.provider, self.model)
+
+
+@attrs.frozen(kw_only=True)
+class WireRequest:
+    """An encoded request: POST ``body`` to the base URL plus ``path``."""
+
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes
+
+
+class Codec(ABC):
+    """One wire format."""
+
+    @abstractmethod
+    def encode(self, request: CompletionRequest, settings: WireSettings, *, stream: bool) -> WireRequest:
+        """Render a request.
+
+        Raises:
+            ConfigurationError: the wire cannot carry something of the request.
+        """
+
+    @abstractmethod
+    def decoder(self, settings: WireSettings) -> Decoder:
+        """A fresh decoder for one answer with status 200."""
+
+    def completion_from_error(self, settings: WireSettings, status: int, body: bytes) -> Completion | None:
+        """An answer that the vendor dresses as an error (a blocked prompt); None when it is an error."""
+        return None
+
+
+class Decoder(ABC):
+    """Reads one answer. Subclasses say what an event, a whole body and the end mean.
+
+    Attributes:
+        usage: the last usage that the vendor reported, also when the answer then failed.
+        terminated: the terminal event has been seen; what follows it is ignored.
+    """
+
+    def __init__(self, settings: WireSettings) -> None:
+        self.settings = settings
+        self.usage = Usage()
+        self.terminated = False
+        self.request_id: str | None = None
+        """From the response's headers; the reader of the exchange sets it."""
+        self._sse = SSEParser()
+        self._mode: str | None = None  # "sse" | "body"; None until the first byte that is not white space
+        self._body: list[bytes] = []
+        self._body_size = 0
+
+    def receive(self, chunk: bytes) -> list[Delta]:
+        """Take bytes of the answer, return the deltas that they complete.
+
+        Raises:
+            RemoteError: the answer reports an error, or is not what the protocol says.
+        """
+        if self.terminated:
+            return []
+        if self._mode is None:
+            self._mode = _mode_of(chunk)
+        if self._mode == "body":
+            self._body.append(chunk)
+            self._body_size += len(chunk)
+            if self._body_size > MAX_BODY_BYTES:
+                raise MalformedReply(f"the answer's body grew beyond {MAX_BODY_BYTES} bytes")
+            return []
+        deltas: list[Delta] = []
+        for event, data, _id in self._sse.receive(chunk):
+            self._on_event(event, data, deltas)
+            if self.terminated:
+                break
+        return deltas
+
+    def finish(self) -> Completion:
+        """The completion, once the answer's bytes have ended. Changes nothing.
+
+        Raises:
+            StreamTruncated: the terminal event did not come.
+            MalformedReply: the body is not what the protocol says.
+            RemoteError: a whole body that reports an error.
+        """
+        if self._mode == "body":
+            whole = copy.copy(self)
+            whole._on_body(self._parse_body())
+            return whole._complete()
+        if self.terminated:
+            return self._complete()
+        if self._sse.may_hold_event():
+            pending = self._sse.pending()
+            if pending is not None:
+                ended = copy.deepcopy(self)
+                try:
+                    ended._on_event(pending.event, pending.data, [])
+                except MalformedReply:
+                    pass  # half an event, as a cut leaves it: the stream is truncated
+                else:
+                    if ended.terminated:
+                        return ended._complete()
+        return self._complete_at_eof()
+
+    @abstractmethod
+    def _on_event(self, event: str, data: str, deltas: list[Delta]) -> None:
+        """Take one event: update the state, append deltas, set ``terminated`` at the terminal event.
+
+        Raises MalformedReply when ``data`` is not what the wire says, another RemoteError when the event reports
+        an error.
+        """
+
+    @abstractmethod
+    def _on_body(self, body: Any) -> None:
+        """Take a whole decoded JSON body. Must assign state, not mutate what it shares: it runs on a shallow copy."""
+
+    @abstractmethod
+    def _complete(self) -> Completion:
+        """The completion, after ``terminated`` or a whole body."""
+
+    def _complete_at_eof(self) -> Completion:
+        """The bytes ended without the terminal event. Overridden where a dialect allows that."""
+        raise StreamTruncated(
+            "the answer ended before its terminal event; it is incomplete and was not used", provider=self.settings.provider
+        )
+
+    def _parse_body(self) -> Any:
+        text = b"".join(self._body)
+        try:
+            return json.loads(text)
+        except ValueError as exc:
+            if _is_cut(text, exc):
+                raise StreamTruncated(
+                    "the answer's JSON body ended early; it is incomplete and was not used", provider=self.settings.provider
+                ) from None
+            raise MalformedReply(
+                f"the answer is neither JSON nor a stream of events: {excerpt(text)}", provider=self.settings.provider
+            ) from exc
+
+    def _load(self, data: str) -> Any:
+        """One event's data as a JSON object."""
+        try:
+            value = json.loads(data)
+        except ValueError as exc:
+            raise MalformedReply(
+                f"an event of the stream is not JSON: {excerpt(data)}", provider=self.settings.provider
+            ) from exc
+        if not isinstance(value, dict):
+            raise MalformedReply(f"an event of the stream is not an object: {excerpt(data)}", provider=self.settings.provider)
+        return value
+
+
+def _mode_of(chunk: bytes) -> str | None:
+    start = chunk.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start:
+        return None
+    return "body" if start[:1] in (b"{", b"[", b"<", b'"') else "sse"
+
+
+def _is_cut(text: bytes, error: ValueError) -> bool:
+    # A prefix of valid JSON fails at its end or inside an unterminated string; other damage fails earlier.
+    if text.lstrip()[:1] not in (b"{", b"["):
+        return False
+    if not isinstance(error, json.JSONDecodeError):
+        return True  # a UTF-8 character was cut
+    return error.msg.startswith("Unterminated string") or error.pos >= len(error.doc.rstrip()) - 8
+
+
+def excerpt(text: str | bytes, limit: int = 200) -> str:
+    """The beginning of a text, fit for an error message."""
+    if isinstance(text, bytes):
+        text = text[: limit * 4].decode("utf-8", "replace")
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def dump(value: Any) -> bytes:
+    """JSON as compact UTF-8 bytes, the same for the same value.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity, which JSON has no form for.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Lone surrogates come out of models' \ud83d escapes; no UTF-8 exists for them and servers answer 400.
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
+
+
+def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
+    """A call's arguments: the decoded object, or ``{}`` and the raw text when it is not a JSON object.
+
+    An empty text is an empty object: that is how wires write a call without arguments.
+    """
+    if not raw.strip():
+        return {}, None
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}, raw
+    return (value, None) if isinstance(value, dict) else ({}, raw)
+
+
+__all__ = [
+    "Codec",
+    "Decoder",
+    "RemoteError",
+    "ThinkingOption",
+    "WireRequest",
+    "WireSettings",
+    "dump",
+    "excerpt",
+    "parse_arguments",
+]

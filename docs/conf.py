@@ -1,0 +1,89 @@
+"""How the documentation is built. Nitpicky, and ``nox -s docs`` makes every warning fatal."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+
+if TYPE_CHECKING:
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+FACADES = ("alloy_trio", "alloy_trio.abc", "alloy_trio.providers", "alloy_trio.testing", "alloy_trio.tools")
+
+project = "alloy_trio"
+author = "The alloy_trio developers"
+project_copyright = "2026, The alloy_trio developers"
+release = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"][
+    "version"
+]
+version = release
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "newsfragments"]
+html_theme = "furo"
+html_title = f"alloy_trio {release}"
+default_role = "literal"
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 90
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_custom_sections = ["Cancellation", "Ordering", "Backpressure"]
+
+# A build must not need the network, so other projects' inventories are not fetched: their names, and those of
+# the standard library, stay unlinked. Names of alloy_trio have to lead somewhere.
+nitpicky = True
+nitpick_ignore_regex = [
+    (
+        r"py:.*",
+        r"(attrs?|collections|contextlib|decimal|datetime|httpx|hypothesis|os|pathlib|pytest|ssl|trio|types|typing)\..*",
+    ),
+    (
+        r"py:.*",
+        r"(Any|BaseException|Decimal|Exception|None|Path|bool|bytes|dict|float|int|list|object|str|tuple|type)",
+    ),
+]
+
+
+def public_names() -> dict[str, str]:
+    """From where an object is defined, and from its bare name, to the name that its façade exports."""
+    names = {}
+    for facade in reversed(FACADES):
+        module = importlib.import_module(facade)
+        for name in module.__all__:
+            thing = getattr(module, name)
+            for defined in {getattr(thing, "__module__", None), getattr(thing, "_defined_in", None)} - {None}:
+                names[f"{defined}.{name}"] = f"{facade}.{name}"
+            names[name] = f"{facade}.{name}"
+    return names
+
+
+def resolve_by_facade(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: nodes.TextElement
+) -> nodes.reference | None:
+    """Lead a reference to a private module's name, or to a bare one, to the entry of its façade."""
+    if node.get("refdomain") != "py":
+        return None
+    names: dict[str, str] = app.config.alloy_public_names
+    target = names.get(node["reftarget"])
+    if target is None:
+        return None
+    domain = env.domains.python_domain
+    found: Any = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contents)
+    return found  # type: ignore[no-any-return]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the resolver."""
+    app.add_config_value("alloy_public_names", public_names(), "env")
+    app.connect("missing-reference", resolve_by_facade)
