@@ -28,12 +28,13 @@ async def open_service(serve: Callable[..., Awaitable[None]], *args: Any) -> Asy
         nonlocal service_error
         try:
             await serve(*args, task_status=task_status)
-        except trio.Cancelled:
-            raise
         except BaseException as error:
+            cancelled, service_error = split_cancelled(error)
             # Kept aside so that a group, if there is one, is of our making and of what truly failed.
-            service_error = error
-            nursery.cancel_scope.cancel(reason="the service failed")
+            if service_error is not None:
+                nursery.cancel_scope.cancel(reason="the service failed")
+            if cancelled is not None:
+                raise cancelled from None
 
     async with trio.open_nursery() as nursery:
         try:
@@ -42,7 +43,8 @@ async def open_service(serve: Callable[..., Awaitable[None]], *args: Any) -> Asy
             # Trio's complaint that run() ended without started(): the service's own error says more.
             if service_error is None:
                 raise
-        if service_error is None:
+        else:
+            # Also when the service has failed meanwhile: when that shows must not depend on who runs first.
             try:
                 yield value
             except BaseException as error:
@@ -51,7 +53,19 @@ async def open_service(serve: Callable[..., Awaitable[None]], *args: Any) -> Asy
     if service_error is None:
         if body_error is not None:
             raise body_error
-    elif body_error is None or isinstance(body_error, trio.Cancelled):
+        return
+    if body_error is not None:
+        # The service's failure cancelled the body; only what else it raised counts.
+        body_error = split_cancelled(body_error)[1]
+    if body_error is None:
         raise service_error
-    else:
-        raise BaseExceptionGroup("both the block and its service failed", [body_error, service_error])
+    raise BaseExceptionGroup("both the block and its service failed", [body_error, service_error])
+
+
+def split_cancelled(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """What of an exception is cancellation, and what is not; groups are taken apart."""
+    if isinstance(error, trio.Cancelled):
+        return error, None
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)
+    return None, error

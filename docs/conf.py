@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+
+from alloy_trio.tools import Tool
 
 if TYPE_CHECKING:
     from sphinx.addnodes import pending_xref
@@ -55,16 +58,15 @@ nitpick_ignore_regex = [
 ]
 
 
+@cache
 def public_names() -> dict[str, str]:
     """From where an object is defined, and from its bare name, to the name that its façade exports."""
-    names = {}
+    names: dict[str, str] = {}
     for facade in reversed(FACADES):
         module = importlib.import_module(facade)
         for name in module.__all__:
             thing = getattr(module, name)
-            for defined in {getattr(thing, "__module__", None), getattr(thing, "_defined_in", None)} - {None}:
-                names[f"{defined}.{name}"] = f"{facade}.{name}"
-            names[name] = f"{facade}.{name}"
+            names[name] = names[f"{getattr(thing, '__module__', facade)}.{name}"] = f"{facade}.{name}"
     return names
 
 
@@ -74,8 +76,7 @@ def resolve_by_facade(
     """Lead a reference to a private module's name, or to a bare one, to the entry of its façade."""
     if node.get("refdomain") != "py":
         return None
-    names: dict[str, str] = app.config.alloy_public_names
-    target = names.get(node["reftarget"])
+    target = public_names().get(node["reftarget"])
     if target is None:
         return None
     domain = env.domains.python_domain
@@ -83,7 +84,28 @@ def resolve_by_facade(
     return found  # type: ignore[no-any-return]
 
 
+def is_private(cls: type) -> bool:
+    """Whether readers of the documentation have no page of a class."""
+    return cls.__module__.startswith("alloy_trio") and cls.__name__ not in public_names()
+
+
+def show_public_bases(app: Sphinx, name: str, obj: object, options: object, bases: list[type]) -> None:
+    """Leave out the bases that are private, and ABC, which says nothing."""
+    bases[:] = [base for base in bases if not is_private(base) and base.__name__ != "ABC"] or [object]
+
+
+def describe_tool(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Show of a built-in tool what the model is shown."""
+    if isinstance(obj, Tool):
+        lines[:] = [*obj.description.splitlines(), ""]
+        for parameter, schema in obj.input_schema["properties"].items():
+            lines.append(f":param {parameter}: {schema.get('description', '')}")
+
+
 def setup(app: Sphinx) -> None:
-    """Register the resolver."""
-    app.add_config_value("alloy_public_names", public_names(), "env")
+    """Register what this file adds to Sphinx."""
     app.connect("missing-reference", resolve_by_facade)
+    app.connect("autodoc-process-bases", show_public_bases)
+    app.connect(
+        "autodoc-process-docstring", describe_tool, priority=900
+    )  # after napoleon, which reads data otherwise

@@ -7,7 +7,16 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alloy_trio._attempts import HINT_SPREAD, MAX_BACKOFF_SECONDS, MAX_HINT_SECONDS, Next, Raise, RetryPolicy, Wait, decide
+from alloy_trio._attempts import (
+    HINT_SPREAD,
+    MAX_BACKOFF_SECONDS,
+    MAX_HINT_SECONDS,
+    Next,
+    Raise,
+    RetryPolicy,
+    Wait,
+    decide,
+)
 from alloy_trio.values import AuthenticationFailed, Overloaded, RateLimited, RemoteError
 
 
@@ -67,7 +76,9 @@ def test_nobody_sleeps_past_the_deadline() -> None:
     remaining=st.floats(0, 1e6) | st.just(math.inf),
     backoff=st.floats(0, 1e6),
 )
-def test_a_wait_is_bounded(attempt: int, hint: float | None, jitter: float, remaining: float, backoff: float) -> None:
+def test_a_wait_is_bounded(
+    attempt: int, hint: float | None, jitter: float, remaining: float, backoff: float
+) -> None:
     decision = after(
         RateLimited("x", retry_after=hint),
         attempt=attempt,

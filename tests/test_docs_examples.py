@@ -52,6 +52,19 @@ def test_every_example_and_its_output_are_shown_on_a_page() -> None:
     assert shown == {path.name for path in (DOCS / "examples").iterdir() if path.suffix in (".py", ".out")}
 
 
+def test_the_reference_has_the_options_of_the_command_line_and_no_others() -> None:
+    options = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+    done = subprocess.run(
+        [sys.executable, "-m", "alloy_trio", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    heads = [line.strip().split("  ")[0] for line in done.stdout.splitlines() if line.startswith("  -")]
+    told = {name for head in heads for name in options.findall(head)}
+    assert "--provider" in told
+    page = (DOCS / "reference" / "cli.rst").read_text(encoding="utf-8")
+    documented = re.findall(r"^\.\. option:: (.*)$", page, re.M)
+    assert told == {name for entry in documented for name in options.findall(entry)}
+
+
 @pytest.mark.parametrize("name", ["readme.py", "readme.out"])
 def test_the_readme_shows_the_example_as_it_stands(name: str) -> None:
     """GitHub renders no literalinclude, so the README holds a copy, and this keeps it one."""

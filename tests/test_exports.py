@@ -14,7 +14,7 @@ import pytest
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 FACADES = ("alloy_trio", "alloy_trio.abc", "alloy_trio.providers", "alloy_trio.testing", "alloy_trio.tools")
-DIRECTIVE = re.compile(r"^\.\. (currentmodule|(?:py:)?auto\w+|py:\w+):: *(\S+)", re.MULTILINE)
+DIRECTIVE = re.compile(r"^\.\. ((?:current)?module|auto\w+|py:\w+):: *(\S+)", re.MULTILINE)
 
 
 @cache
@@ -24,9 +24,9 @@ def documented() -> frozenset[tuple[str, str]]:
     for page in sorted(REFERENCE.glob("*.rst")):
         module = ""
         for directive, argument in DIRECTIVE.findall(page.read_text(encoding="utf-8")):
-            if directive == "currentmodule":
+            if directive.endswith("module"):
                 module = argument
-            elif directive != "automodule":
+            else:
                 found[module, argument.partition("(")[0]] += 1
     twice = [entry for entry, times in found.items() if times > 1]
     assert twice == [], "documented twice"

@@ -59,17 +59,16 @@ class Pieces:
         """Hand over deltas that arrived together; see :class:`alloy_trio.abc.DeltaSink`."""
         items: list[tuple[EventName, Any]] = []
         for delta in deltas:
-            kind = type(delta)
-            if kind is TextDelta:
+            if isinstance(delta, TextDelta):
                 self.output_reached = True
                 self.text.append(delta.text)
                 items.append(("text_delta", delta.text))
-            elif kind is UsageDelta:
+            elif isinstance(delta, UsageDelta):
                 self._current = delta.usage
-            elif kind is ThinkingDelta:
+            elif isinstance(delta, ThinkingDelta):
                 self.output_reached = True
                 items.append(("thinking_delta", delta.text))
-            elif kind is ToolInputDelta:
+            elif isinstance(delta, ToolInputDelta):
                 self.output_reached = True
                 payload = {"id": delta.id, "name": delta.name, "partial_json": delta.partial_json}
                 items.append(("tool_input_delta", payload))

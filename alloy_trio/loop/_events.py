@@ -96,6 +96,11 @@ class Emitter:
             self._writers.unpark_all()
         return event
 
+    @property
+    def all_read(self) -> bool:
+        """Whether the end was reached and nothing is left to read."""
+        return self.ended and not self._buffer
+
     def statistics(self) -> EventStatistics:
         """Where the stream stands."""
         return EventStatistics(emitted=self.seq, waiting=len(self._buffer), capacity=self._capacity or 0)
@@ -135,12 +140,13 @@ class EventStream:
 
     @property
     def result(self) -> Result:
-        """What the run came to.
+        """What the run came to, once its last event was read or the block was left.
 
         Raises:
-            RuntimeError: the run has not ended.
+            RuntimeError: neither is the case yet.
         """
-        if self._result is None:
+        # Not as soon as the run ended: whether that is before or after a reader looks would be chance.
+        if self._result is None or not (self._left or self._emitter.all_read):
             raise RuntimeError("the run has not ended; read its events to the end, or leave the block, first")
         return self._result
 

@@ -138,9 +138,9 @@ class RunState:
         """The run so far as a value; ``"cancelled"`` when nothing said how it ended."""
         return Result(
             text=self.text,
-            messages=self.messages,
+            messages=tuple(self.messages),
             usage=self.usage,
-            tool_calls=self.records,
+            tool_calls=tuple(self.records),
             status=self.status or "cancelled",
             turns=self.turns,
             stop_reason=self.stop_reason,

@@ -66,11 +66,11 @@ class Options:
         request_id: becomes the correlation id.
     """
 
-    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=tuple)
+    tools: tuple[Tool | ServerTool, ...] = ()
     system_prompt: str | None = None
-    messages: tuple[Message, ...] = attrs.field(default=(), converter=tuple)
+    messages: tuple[Message, ...] = ()
     max_turns: int = 25
-    working_directory: Path = attrs.field(default=Path(), converter=Path)
+    working_directory: Path = Path()
     allowed_paths: tuple[Path, ...] | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict)
     until_tool: str | None = None
@@ -78,7 +78,7 @@ class Options:
     tool_choice: str | None = None
     max_retries: int = 3
     retry_backoff: float = 1.0
-    fallback_providers: tuple[Provider, ...] = attrs.field(default=(), converter=tuple)
+    fallback_providers: tuple[Provider, ...] = ()
     tool_timeout: float = 120.0
     timeout: float | None = None
     event_buffer: int = 256
@@ -106,6 +106,9 @@ def check_options(provider: object, given: RunOptions) -> Options:
     values = cast("dict[str, Any]", dict(given))
     _check_names(values)
     try:
+        for name in ("tools", "messages", "fallback_providers"):
+            values[name] = tuple(values.get(name, ()))
+        values["working_directory"] = Path(values.get("working_directory", "."))
         if values.get("allowed_paths") is not None:
             values["allowed_paths"] = tuple(Path(path) for path in values["allowed_paths"])
         if values.get("output_schema") is not None:
@@ -145,7 +148,7 @@ def _check_provider(name: str, provider: object) -> None:
 def _check_values(options: Options) -> None:
     for number, provider in enumerate(options.fallback_providers):
         _check_provider(f"fallback_providers[{number}]", provider)
-    for tool in options.tools:
+    for tool in cast("tuple[object, ...]", options.tools):
         if not isinstance(tool, Tool | ServerTool):
             hint = "decorate it with @tool" if callable(tool) else "use Tool objects or server_tool(…)"
             raise ConfigurationError(f"tools got {tool!r}, which is not a tool; {hint}")
@@ -153,7 +156,7 @@ def _check_values(options: Options) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(f"tools has {', '.join(twice)} more than once; each tool needs a name of its own")
-    for message in options.messages:
+    for message in cast("tuple[object, ...]", options.messages):
         if not isinstance(message, Message):
             raise ConfigurationError(f"messages got {type(message).__name__}; use Message.user(…) and Message.assistant(…)")
     _check_whole("max_turns", options.max_turns, least=1)

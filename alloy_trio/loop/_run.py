@@ -11,7 +11,7 @@ import trio
 
 from alloy_trio._abc import Provider
 from alloy_trio._attempts import RetryPolicy
-from alloy_trio._scopes import open_service
+from alloy_trio._scopes import open_service, split_cancelled
 from alloy_trio._seed import source
 from alloy_trio.tools import ToolContext, ToolRound
 from alloy_trio.values import AlloyError, ConfigurationError, ErrorInfo, Message, RemoteError, Result
@@ -160,14 +160,12 @@ class _Performance:
                 await self._take_steps()
             if scope.cancelled_caught:
                 state.end("timeout", ErrorInfo("Timeout", f"the run did not end within its timeout of {timeout} s"))
-        except trio.Cancelled:
-            state.end("cancelled")
-            raise
         except AlloyError as error:
             state.end("error", ErrorInfo.of(error))
             self.error = error
         except BaseException as error:
-            state.end("error", ErrorInfo.of(error))
+            failed = split_cancelled(error)[1]
+            state.end("cancelled") if failed is None else state.end("error", ErrorInfo.of(failed))
             raise
         finally:
             self._close(events)
@@ -196,7 +194,7 @@ class _Performance:
             self._tools,
             context=self._tool_context,
             emit=self._emitter.emit,
-            emit_progress=self._emit_progress,
+            send=self._emitter.send,
             default_timeout=self._options.tool_timeout,
         )
         try:
@@ -206,9 +204,6 @@ class _Performance:
             self._state.add_outcomes(ToolOutcomes(round_.results(), round_.records()))
             raise
         return ToolOutcomes(round_.results(), round_.records())
-
-    async def _emit_progress(self, payload: dict[str, Any]) -> None:
-        await self._emitter.send((("tool_progress", payload),))
 
     def _close(self, events: EventStream | None) -> None:
         # No await from here on: the closing of a cancelled run is one step.

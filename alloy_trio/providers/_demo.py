@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 from alloy_trio.values import Block, CompletionRequest, Message, Text, ToolResult, ToolUse
@@ -26,7 +25,12 @@ WHO = (
 _SHOWN_LINES = 20
 _SHOWN_KEYS = 8
 
-_NUMBERED = re.compile(r"^ *(\d+)(?:\t|→|\| ?|: ?)(.*)$")
+# Pages of a long file that are read before it is enough; a run has 25 turns if nobody says otherwise.
+_MAX_PAGES = 20
+
+# What the read tool says in the place of text, or after it.
+_EMPTY = "(the file is empty)"
+_NOTE = re.compile(r"\n?\[lines \d+ to \d+(?:, the end of the file| of (\d+); go on with offset=(\d+))\]$")
 
 
 class Demo(LocalModel):
@@ -51,46 +55,45 @@ class Demo(LocalModel):
 
 def answer(request: CompletionRequest) -> Sequence[Block]:
     """What the demo model says to a request, as a plain function."""
-    asked, results = _conversation(request.messages)
+    asked, done = _conversation(request.messages)
     wish = understand(asked)
-    calls = _calls(wish, request.messages)
+    files = wish.files or (() if wish.given else _last_file(request.messages))
+    looks_up = wish.kind in ("look_up", "count")
+    pages = {name: [result for call, result in done if call.input.get("path") == name] for name in files}
+    calls = _reading(wish, pages) if looks_up else () if done else _errand(wish)
     offered = () if request.tool_choice == "none" else tuple(tool.name for tool in request.tools)
     missing = sorted({name for name, _ in calls} - set(offered))
     if missing:
         return (Text(_cannot(missing, offered)),)
-    if len(results) < len(calls):
+    if calls:
         said = len(request.messages)
-        return tuple(
-            ToolUse(f"demo_{said}_{number}", name, arguments)
-            for number, (name, arguments) in enumerate(calls[len(results) :], len(results) + 1)
-        )
-    return (Text(_say(wish, calls, results[: len(calls)])),)
+        return tuple(ToolUse(f"demo_{said}_{at}", name, input) for at, (name, input) in enumerate(calls, 1))
+    if looks_up:
+        return (Text(_say_about(wish, pages)),)
+    return (Text(_say(wish, done[0][1]) if done else WHO),)
 
 
-def _conversation(messages: Sequence[Message]) -> tuple[str, list[ToolResult]]:
-    """The last question, and the results that came after it."""
-    results: list[ToolResult] = []
-    for message in reversed(messages):
-        if message.role != "user":
-            continue
-        here = [block for block in message.content if isinstance(block, ToolResult)]
-        if not here and message.text.strip():
-            return message.text, results
-        results = here + results
-    return "", results
+def _conversation(messages: Sequence[Message]) -> tuple[str, list[tuple[ToolUse, ToolResult]]]:
+    """The last question, and the calls that were made since, with their results."""
+    uses: dict[str, ToolUse] = {}
+    done: list[tuple[ToolUse, ToolResult]] = []
+    asked = ""
+    for message in messages:
+        results = [block for block in message.content if isinstance(block, ToolResult)]
+        if message.role == "assistant":
+            uses.update((use.id, use) for use in message.tool_uses)
+        elif results:
+            done += ((uses[result.tool_use_id], result) for result in results if result.tool_use_id in uses)
+        elif message.text.strip():
+            asked, done = message.text, []
+    return asked, done
 
 
-def _calls(wish: Wish, messages: Sequence[Message]) -> tuple[Call, ...]:
-    """The tool calls that a wish needs."""
-    if wish.kind in ("look_up", "count"):
-        files = wish.files or (() if wish.given else _last_file(messages))
-        return tuple(("read", {"path": name}) for name in files)
+def _errand(wish: Wish) -> tuple[Call, ...]:
     if wish.kind == "list":
-        return (("bash", {"command": shlex.join(("ls", *wish.words, "--", *wish.files))}),)
+        return (("bash", {"command": shlex.join(("ls", *wish.words, *wish.files))}),)
     if wish.kind == "search":
-        return (
-            ("bash", {"command": shlex.join(("grep", "-n", "-F", "-e", *wish.words, "--", *wish.files))}),
-        )
+        return (("bash", {"command": shlex.join(("grep", "-n", "-F", "-e", *wish.words, *wish.files))}),)
     if wish.kind == "run":
         return (("bash", {"command": wish.words[0]}),)
     if wish.kind == "write":
@@ -98,6 +101,27 @@ def _calls(wish: Wish, messages: Sequence[Message]) -> tuple[Call, ...]:
     if wish.kind == "replace":
         return (("edit", {"path": wish.files[0], "old": wish.words[0], "new": wish.words[1]}),)
     return ()
+
+
+def _reading(wish: Wish, pages: dict[str, list[ToolResult]]) -> tuple[Call, ...]:
+    """What has to be read still: files not seen yet, and the next page where a key was not found so far."""
+    calls: list[Call] = []
+    for name, results in pages.items():
+        if not results:
+            calls.append(("read", {"path": name}))
+            continue
+        note = _NOTE.search(results[-1].text)
+        if note is None or note[2] is None or results[-1].is_error or len(results) >= _MAX_PAGES:
+            continue
+        text = _text(results)
+        if wish.kind == "count" or not all(find(text, key) for key in wish.keys):
+            calls.append(("read", {"path": name, "offset": int(note[2])}))
+    return tuple(calls)
+
+
+def _text(results: Sequence[ToolResult]) -> str:
+    """A file's text, put together from its pages."""
+    return "\n".join("" if result.text == _EMPTY else _NOTE.sub("", result.text) for result in results)
 
 
 def _last_file(messages: Sequence[Message]) -> tuple[str, ...]:
@@ -117,12 +141,7 @@ def _cannot(missing: Sequence[str], offered: Sequence[str]) -> str:
     )
 
 
-def _say(wish: Wish, calls: Sequence[Call], results: Sequence[ToolResult]) -> str:
-    if wish.kind in ("look_up", "count"):
-        return _say_about(wish, calls, results)
-    if not calls:
-        return WHO
-    result = results[0]
+def _say(wish: Wish, result: ToolResult) -> str:
     text = result.text.strip()
     if result.is_error:
         return f"That did not work: {text}"
@@ -132,23 +151,20 @@ def _say(wish: Wish, calls: Sequence[Call], results: Sequence[ToolResult]) -> st
         )
     if wish.kind == "search":
         return text or f"No line of {wish.files[0]} has {wish.words[0]!r}"
-    if wish.kind == "run":
-        return text or f"{wish.words[0]!r} printed nothing"
-    return text or f"{wish.files[0]} is written"
+    return text or f"{wish.words[0]!r} said nothing"
 
 
-def _say_about(wish: Wish, calls: Sequence[Call], results: Sequence[ToolResult]) -> str:
-    if not calls:
+def _say_about(wish: Wish, pages: dict[str, list[ToolResult]]) -> str:
+    if not pages:
         if not wish.given:
             return f"In which file? I look things up in files: 'Read X and tell me the {_first(wish)}'."
         return _about(wish, "the text", wish.given)
     answers = []
-    for (_, arguments), result in zip(calls, results, strict=True):
-        name = arguments["path"]
-        if result.is_error:
-            answers.append((name, f"I could not read {name}: {result.text.strip()}"))
+    for name, results in pages.items():
+        if results[-1].is_error:
+            answers.append((name, f"I could not read {name}: {results[-1].text.strip()}"))
         else:
-            answers.append((name, _about(wish, name, _content(result.text))))
+            answers.append((name, _about(wish, name, _text(results))))
     if len(answers) == 1:
         return answers[0][1]
     return "\n".join(said if name in said else f"{name}: {said}" for name, said in answers)
@@ -185,17 +201,6 @@ def _value(key: str, name: str, text: str) -> str:
     if len(found) == 1:
         return f"The {key} is {found[0].value}" if found[0].value else f"The {key} is empty"
     return f"The {key} is " + " and ".join(f"{entry.value} ({entry.dotted})" for entry in found)
-
-
-def _content(output: str) -> str:
-    """A file's text from what the read tool returned, which may number the lines."""
-    lines = output.split("\n")
-    matches = [_NUMBERED.match(line) for line in lines]
-    numbers = [int(match[1]) for match in matches if match]
-    in_a_row = all(after == before + 1 for before, after in pairwise(numbers))
-    if not numbers or not in_a_row or matches[0] is None:
-        return output
-    return "\n".join(match[2] if match else line for match, line in zip(matches, lines, strict=True))
 
 
 def _place(directory: str) -> str:

@@ -128,7 +128,7 @@ class HttpProvider(Provider):
         read_timeout: float | None = None,
         client: httpx.AsyncClient | None = None,
     ) -> None:
-        if not isinstance(model, str) or not model:
+        if not model or type(model) is not str:
             raise ConfigurationError(f"model={model!r} must be the name of a model")
         self.name = host.name
         self.model = model

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import httpx
 import trio
 
-from alloy_trio.values import ConfigurationError, RemoteError, StreamTruncated, TransportError
+from alloy_trio.values import AlloyError, ConfigurationError, RemoteError, StreamTruncated, TransportError
 
 KEEPALIVE_CONNECTIONS = 20
 """Idle connections kept. With no limit httpcore's pool does cubic work: 1000 streams cost ten times the CPU."""
@@ -66,13 +66,11 @@ class Response:
             async for chunk in self._chunks:
                 if chunk:
                     return chunk
-        except httpx.TimeoutException as error:
-            raise _transport_error(error) from None
-        except httpx.HTTPError as error:
-            raise StreamTruncated(f"the connection broke while the answer was read: {_detail(error)}") from None
-        except httpx.StreamError as error:
-            raise TransportError(f"the answer cannot be read: {_detail(error)}") from None
-        return b""
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            failure = _translated(error, reading=True)
+        else:
+            return b""
+        raise failure
 
     async def read(self, limit: int) -> bytes:
         """The body's first ``limit`` bytes, or what came of them before the connection broke."""
@@ -127,11 +125,11 @@ class Transport:
         timeout = httpx.Timeout(connect=self._connect_timeout, read=read_timeout, write=read_timeout, pool=None)
         try:
             request = self._client.build_request("POST", url, headers=dict(headers), content=body, timeout=timeout)
-            response = await self._client.send(request, stream=True)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise ConfigurationError(f"base_url cannot be used: {error}") from None
-        except httpx.HTTPError as error:
-            raise _transport_error(error) from None
+            response: httpx.Response | AlloyError = await self._client.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            response = _translated(error, reading=False)
+        if isinstance(response, AlloyError):
+            raise response
         try:
             yield Response(response)
         finally:
@@ -145,20 +143,27 @@ class Transport:
                 await self._client.aclose()
 
 
-def _transport_error(error: httpx.HTTPError) -> TransportError:
-    # The httpx error is not chained: it holds the request, whose headers hold the key.
-    what = {
-        "ConnectError": "no connection could be made",
-        "ConnectTimeout": "no connection was made in time (connect_timeout)",
-        "ReadTimeout": "the server was silent for too long (read_timeout)",
-        "WriteTimeout": "the server did not take the request in time (read_timeout)",
-        "WriteError": "the connection broke while the request was sent",
-        "RemoteProtocolError": "the server hung up, or does not speak HTTP",
-        "ProxyError": "the proxy refused",
-        "ReadError": "the connection broke before the answer",
-    }.get(type(error).__name__, "the HTTP exchange failed")
-    return TransportError(f"{what}: {_detail(error)}")
+def _translated(error: Exception, *, reading: bool) -> AlloyError:
+    """Our error for one of httpx's.
+
+    It is raised outside the except block, so that neither cause nor context leads to the original: that holds the
+    request, whose headers hold the key.
+    """
+    detail = ": ".join(filter(None, (type(error).__name__, str(error).strip())))
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return ConfigurationError(f"base_url cannot be used: {detail}")
+    if reading and not isinstance(error, httpx.TimeoutException):
+        return StreamTruncated(f"the connection broke while the answer was read: {detail}")
+    return TransportError(f"{_REASONS.get(type(error), 'the HTTP exchange failed')}: {detail}")
 
 
-def _detail(error: Exception) -> str:
-    return ": ".join(filter(None, (type(error).__name__, str(error).strip())))
+_REASONS: dict[type[Exception], str] = {
+    httpx.ConnectError: "no connection could be made",
+    httpx.ConnectTimeout: "no connection was made in time (connect_timeout)",
+    httpx.ReadTimeout: "the server was silent for too long (read_timeout)",
+    httpx.WriteTimeout: "the server did not take the request in time (read_timeout)",
+    httpx.ReadError: "the connection broke before the answer",
+    httpx.WriteError: "the connection broke while the request was sent",
+    httpx.RemoteProtocolError: "the server hung up, or does not speak HTTP",
+    httpx.ProxyError: "the proxy refused",
+}

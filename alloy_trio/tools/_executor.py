@@ -2,8 +2,8 @@
 
 Each call is a child task of :meth:`ToolRound.run`. At every moment each call is in one of three states: not
 started, started, or settled; the step from the first to the second is where its tool_start event is
-emitted, and the step to the third where its tool_end is. So whatever a cancel meets, :meth:`ToolRound.results`
-can say truthfully what ran, and no tool_start stays without its tool_end.
+emitted, and the step to the third where its tool_end is. So whatever a cancel meets,
+:meth:`ToolRound.results` can say truthfully what ran, and no tool_start stays without its tool_end.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ import trio
 
 from alloy_trio.values import (
     ConfigurationError,
-    ResultBlock,
-    Text,
     ToolCallRecord,
     ToolError,
     ToolOutcome,
@@ -28,15 +26,13 @@ from alloy_trio.values import (
 )
 
 from . import _answers as answers
-from ._plain import NotPlain, cut, plain, to_text
+from ._calls import STOPPED, Call, divided, ending, if_closed, met_cancel, only, render, stopped
 from ._tool import MAX_RESULT_CHARS, Tool, ToolContext, ToolOutput
 
 _logger = logging.getLogger("alloy_trio.tools")
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds of one execution, unless the run or the tool says otherwise (the option ``tool_timeout``)."""
-
-STOPPED = "the run was stopped"
 
 Emit: TypeAlias = Callable[[str, dict[str, Any]], int]
 Send: TypeAlias = Callable[[Sequence[tuple[str, Any]]], Awaitable[object]]
@@ -59,39 +55,6 @@ def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
         if named.setdefault(each.name, each) is not each:
             raise ConfigurationError(f"two tools are named {each.name!r}; rename one with @tool(name=…)")
     return named
-
-
-@attrs.define(eq=False)
-class _Call:
-    """One call, and how far it has come."""
-
-    use: ToolUse
-    thread_may_stay: bool = False
-    started_at: float = math.nan
-    start_seq: int | None = None
-    end_seq: int | None = None
-    duration_ms: int = 0
-    outcome: ToolOutcome | None = None
-    content: str | tuple[ResultBlock, ...] = ""
-    is_error: bool = False
-    output: str = ""
-    data: Any = None
-
-    @property
-    def started(self) -> bool:
-        return self.start_seq is not None
-
-    def settle(self, outcome: ToolOutcome, words: str) -> None:
-        """Let it end other than completed."""
-        self.outcome = outcome
-        self.answer(words, words, is_error=True)
-        if self.started and self.thread_may_stay and outcome == "interrupted":
-            self.data = {"may_still_run": True}
-
-    def answer(
-        self, content: str | tuple[ResultBlock, ...], output: str, *, is_error: bool = False, data: Any = None
-    ) -> None:
-        self.content, self.output, self.is_error, self.data = content, output, is_error, data
 
 
 class ToolRound:
@@ -121,7 +84,7 @@ class ToolRound:
         around: Around | None = None,
         limiter: trio.CapacityLimiter | None = None,
     ) -> None:
-        self._calls = [_Call(use) for use in calls]
+        self._calls = [Call(use) for use in calls]
         self._tools = tools
         self._context = context
         self._emit = emit
@@ -155,12 +118,12 @@ class ToolRound:
         """
         for call in self._calls:
             if call.outcome is None:
-                self._settle(call, *_if_closed(call, reason))
+                self._settle(call, *if_closed(call, reason))
 
     def results(self) -> tuple[ToolResult, ...]:
         """One result for each call, in the calls' order; open ones as if the round was closed now."""
         return tuple(
-            ToolResult(call.use.id, _if_closed(call)[1], is_error=True)
+            ToolResult(call.use.id, if_closed(call)[1], is_error=True)
             if call.outcome is None
             else ToolResult(call.use.id, call.content, call.is_error)
             for call in self._calls
@@ -170,7 +133,7 @@ class ToolRound:
         """One record for each call, in the calls' order; open ones as if the round was closed now."""
         records = []
         for call in self._calls:
-            outcome, words = (call.outcome, call.output) if call.outcome is not None else _if_closed(call)
+            outcome, words = (call.outcome, call.output) if call.outcome is not None else if_closed(call)
             records.append(
                 ToolCallRecord(
                     id=call.use.id,
@@ -187,9 +150,9 @@ class ToolRound:
             )
         return tuple(records)
 
-    def _batches(self) -> Iterator[list[_Call]]:
+    def _batches(self) -> Iterator[list[Call]]:
         """What runs at the same time; a barrier is a batch of its own."""
-        batch: list[_Call] = []
+        batch: list[Call] = []
         for call in self._calls:
             tool = self._tools.get(call.use.name)
             if tool is None or tool.concurrent:
@@ -202,7 +165,7 @@ class ToolRound:
         if batch:
             yield batch
 
-    async def _run_batch(self, batch: list[_Call]) -> None:
+    async def _run_batch(self, batch: list[Call]) -> None:
         if len(batch) == 1:
             await self._run_call(batch[0])
             return
@@ -213,14 +176,14 @@ class ToolRound:
                     # trio shuffles tasks that become ready together; one at a time they start in order.
                     await trio.lowlevel.checkpoint()
         except BaseExceptionGroup as group:
-            error = _only(group)
+            error = only(group)
             if error is None:
                 raise
         else:
             return
         raise error
 
-    async def _run_call(self, call: _Call) -> None:
+    async def _run_call(self, call: Call) -> None:
         if self._around is None:
             await self._execute(call, call.use)
             return
@@ -240,13 +203,13 @@ class ToolRound:
             else:
                 call.answer(str(exc), str(exc), is_error=True, data=call.data)
         else:
-            _render(call, output, self._limit(call.use.name))
+            render(call, output, self._limit(call.use.name))
             call.outcome = call.outcome or "completed"
 
     def _limit(self, name: str) -> int:
         return self._tools[name].max_result_chars if name in self._tools else MAX_RESULT_CHARS
 
-    async def _execute(self, call: _Call, use: ToolUse) -> None:
+    async def _execute(self, call: Call, use: ToolUse) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         tool = self._tools.get(use.name)
         if tool is None:
@@ -268,15 +231,15 @@ class ToolRound:
                 with scope:
                     self._start(call, use)
                     returned = await prepared.run(self._context_for(call))
-                    _render(call, returned, tool.max_result_chars)
+                    render(call, returned, tool.max_result_chars)
                     self._settle(call, "completed")
         except (Exception, BaseExceptionGroup) as exc:  # border: a tool call
-            error, fatal = _divided(exc)
+            error, fatal = divided(exc)
         finally:
             if call.started and call.outcome is None:
-                ended_by_scope = scope.cancelled_caught or (scope.cancel_called and _met_cancel(error))
+                ended_by_scope = scope.cancelled_caught or (scope.cancel_called and met_cancel(error))
                 limit = f"{seconds:g}" if ended_by_scope else None
-                self._settle(call, *_ending(call, error, limit, stopped=_stopped(error, fatal)))
+                self._settle(call, *ending(call, error, limit, stopped=stopped(error, fatal)))
         if error is not None:
             _logger.debug("the tool %s failed", use.name, exc_info=error)
             if call.outcome is None:
@@ -284,11 +247,11 @@ class ToolRound:
         if fatal is not None:
             raise fatal
 
-    def _start(self, call: _Call, use: ToolUse) -> None:
+    def _start(self, call: Call, use: ToolUse) -> None:
         call.started_at = trio.current_time()
         call.start_seq = self._emit("tool_start", {"id": use.id, "name": use.name, "input": use.input})
 
-    def _settle(self, call: _Call, outcome: ToolOutcome, words: str | None = None) -> None:
+    def _settle(self, call: Call, outcome: ToolOutcome, words: str | None = None) -> None:
         if words is None:
             call.outcome = outcome
         else:
@@ -305,7 +268,7 @@ class ToolRound:
             }
             call.end_seq = self._emit("tool_end", payload)
 
-    def _context_for(self, call: _Call) -> ToolContext:
+    def _context_for(self, call: Call) -> ToolContext:
         async def report(text: str, data: Any) -> None:
             # A thread that was left behind may still report; its call's events are closed by then.
             if self._send is None or call.outcome is not None:
@@ -315,96 +278,3 @@ class ToolRound:
                 await self._send((("tool_progress", payload),))
 
         return attrs.evolve(self._context, deadline=trio.current_effective_deadline(), report=report)
-
-
-def _if_closed(call: _Call, reason: str = STOPPED) -> tuple[ToolOutcome, str]:
-    """What an open call comes to when the round ends."""
-    if call.started:
-        return "interrupted", answers.interrupted(call.use.name, STOPPED, thread_left=call.thread_may_stay)
-    return "not_started", answers.not_started(call.use.name, reason)
-
-
-def _ending(
-    call: _Call, error: Exception | None, limit: str | None, *, stopped: bool
-) -> tuple[ToolOutcome, str]:
-    """What a started call came to that did not return.
-
-    Args:
-        error: what it raised, unless it only was cancelled.
-        limit: its time limit in seconds, when that was met.
-        stopped: whether the run itself is being stopped.
-    """
-    name = call.use.name
-    if limit is None and not stopped and error is not None:
-        return "failed", answers.failure(name, error)
-    reason = STOPPED if limit is None else f"it took longer than its limit of {limit} s"
-    words = answers.interrupted(name, reason, thread_left=call.thread_may_stay)
-    return "interrupted", words if error is None else f"{words}\n{answers.failure(name, error)}"
-
-
-def _render(call: _Call, returned: object, limit: int) -> None:
-    """Make the result of what a tool returned; all its text together is cut to the limit."""
-    try:
-        output = returned if isinstance(returned, ToolOutput) else ToolOutput(_text(returned))
-        data = plain(output.data)
-        text = cut(_text(output.text), limit)
-        left = limit - len(text)
-        blocks: list[ResultBlock] = []
-        for block in output.blocks:
-            if not isinstance(block, ResultBlock):
-                raise NotPlain(f"a block is a {type(block).__name__}, and has to be Text, Image or Document")
-            if isinstance(block, Text):
-                block = attrs.evolve(block, text=cut(_text(block.text), max(left, 0)))
-                left -= len(block.text)
-            blocks.append(block)
-    except NotPlain as exc:
-        raise ToolError(answers.unusable(call.use.name, str(exc))) from exc
-    words = text or ("" if blocks else answers.NO_OUTPUT)
-    call.answer((*((Text(words),) if words else ()), *blocks) if blocks else words, words, data=data)
-
-
-def _text(value: object) -> str:
-    return "" if value is None else to_text(value)
-
-
-def _divided(error: BaseException) -> tuple[Exception | None, BaseException | None]:
-    """Part what the tool did wrong from what passes through it: cancellation, Ctrl-C, exit."""
-    if isinstance(error, Exception):
-        return error, None
-    assert isinstance(error, BaseExceptionGroup)
-    mine, fatal = error.split(Exception)
-    return mine, fatal
-
-
-def _stopped(error: Exception | None, fatal: BaseException | None) -> bool:
-    """Whether a call that raised was being stopped by the run, and did not fail by itself."""
-    if error is None or fatal is not None:
-        return True
-    return _met_cancel(error) and trio.current_effective_deadline() == -math.inf
-
-
-def _met_cancel(error: BaseException | None) -> bool:
-    """Whether an exception came of a cancellation: raised while one was on its way through."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        if isinstance(each, trio.Cancelled):
-            return True
-        seen.add(id(each))
-        waiting += [each.__context__, each.__cause__]
-        if isinstance(each, BaseExceptionGroup):
-            waiting += each.exceptions
-    return False
-
-
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The one exception in a group of groups; None if there are several."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        if len(error.exceptions) != 1:
-            return None
-        error = error.exceptions[0]
-    return error

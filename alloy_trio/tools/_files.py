@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import codecs
 import errno
+import functools
+import operator
 import os
 import secrets
 import stat
@@ -16,8 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-import trio
 
 from alloy_trio.values import Image, ToolError
 
@@ -34,6 +34,10 @@ MAX_IMAGE_BYTES = 5_000_000
 MAX_EDIT_BYTES = 20_000_000
 """A file that is edited is held in memory, several times over."""
 
+MAX_READ_CHARS = 200_000_000
+"""A file is read through to count its lines; beyond this, that takes too long."""
+
+_CHUNK = 1 << 16
 _LISTED = 50
 _IMAGES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -143,8 +147,8 @@ def replaced(text: str, old: str, new: str, *, everywhere: bool, path: str) -> t
     if count > 1 and not everywhere:
         lines = ", ".join(str(line) for line in _lines_of(text, old)[:10])
         raise ToolError(
-            f"old is in {path} {count} times (lines {lines}{', …' if count > 10 else ''}), so nothing was changed; "
-            "give more of the text around the right one, or set replace_all"
+            f"old is in {path} {count} times (lines {lines}{', …' if count > 10 else ''}), so nothing was "
+            "changed; give more of the text around the right one, or set replace_all"
         )
     return text.replace(old, new), count
 
@@ -190,38 +194,47 @@ def _page(reader: codecs.StreamReader, first: int, limit: int | None) -> str:
     room = READ_CHARS
     number = 0
     more = False
-    for number, line in enumerate(_lines(reader), 1):
+    for number, (line, length) in enumerate(_lines(reader), 1):
         if number < first:
             continue
-        if more or (limit is not None and number >= first + limit) or (shown and len(line) > room):
+        if more or (limit is not None and number >= first + limit) or (shown and length >= room):
             more = True
             continue
-        if len(line) > room:
-            line = f"{line[:room]} [... {len(line) - room} characters of this line are not shown]\n"
+        if length >= room:
+            line = f"{line[:room]} [... {length - room} characters of this line are not shown]"
         shown.append(line)
-        room -= len(line)
-    if not shown and number == 0:
-        return "(the file is empty)" if first == 1 else f"(the file is empty; there is no line {first})"
+        room -= len(line) + 1
+    if number == 0:
+        return "(the file is empty)"
     if not shown:
         raise ToolError(f"there is no line {first}; the file has {number} lines")
-    text = "".join(shown)
+    text = "\n".join(shown)
     last = first + len(shown) - 1
-    if not more:
-        return (
-            text if first == 1 else f"{text.rstrip(chr(10))}\n[lines {first} to {last}, the end of the file]"
-        )
-    return f"{text.rstrip(chr(10))}\n[lines {first} to {last} of {number}; go on with offset={last + 1}]"
+    if more:
+        return f"{text}\n[lines {first} to {last} of {number}; go on with offset={last + 1}]"
+    return text if first == 1 else f"{text}\n[lines {first} to {last}, the end of the file]"
 
 
-def _lines(reader: codecs.StreamReader) -> Iterator[str]:
-    """Lines as they end in ``\\n``: not at a form feed or U+2028, where str.splitlines would cut too."""
-    rest = ""
-    while chunk := reader.read(1 << 16):
-        trio.from_thread.check_cancelled()
-        *whole, rest = (rest + chunk).split("\n")
-        yield from (f"{line.removesuffix(chr(13))}\n" for line in whole)
-    if rest:
-        yield rest
+def _lines(reader: codecs.StreamReader) -> Iterator[tuple[str, int]]:
+    """Lines as they end in ``\\n``: not at a form feed or U+2028, where str.splitlines would cut too.
+
+    Each with its length, and of its text no more than a page can show: a file may be one line.
+    """
+    kept, length, read = "", 0, 0
+    while chunk := reader.read(_CHUNK):
+        read += len(chunk)
+        if read > MAX_READ_CHARS:
+            raise ToolError(
+                f"the file has more than {MAX_READ_CHARS} characters; look for what you need with grep"
+            )
+        first, *others = chunk.split("\n")
+        kept += first[: READ_CHARS + 1 - len(kept)] if len(kept) <= READ_CHARS else ""
+        length += len(first)
+        for other in others:
+            yield kept.removesuffix("\r"), length
+            kept, length = other[: READ_CHARS + 1], len(other)
+    if length:
+        yield kept.removesuffix("\r"), length
 
 
 def _picture(head: bytes) -> str | None:
@@ -242,7 +255,7 @@ def _opened(resolved: Path, path: str) -> Iterator[IO[bytes]]:
     """Open a regular file for reading. Nothing else: a pipe or a device could block, or have no end."""
     try:
         # O_NONBLOCK: opening a pipe would wait for its writer before we could see that it is one.
-        number = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        number = os.open(resolved, _flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
     except FileNotFoundError:
         raise ToolError(f"{path} is not there; {_similar(resolved)}") from None
     with open(number, "rb") as file:
@@ -293,7 +306,14 @@ def _replace(resolved: Path, path: str, content: bytes) -> None:
         raise
 
 
+def _flags(*names: str) -> int:
+    """Flags for os.open: those of them that this platform has."""
+    return functools.reduce(operator.or_, (getattr(os, name, 0) for name in names))
+
+
 def _take_over(number: int, old: os.stat_result) -> None:
+    if not hasattr(os, "fchown"):
+        return  # Windows: a new file has its directory's rights
     new = os.fstat(number)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         try:

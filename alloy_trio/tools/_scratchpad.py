@@ -23,8 +23,8 @@ async def scratchpad(
     """Keep notes under keys. They last for this conversation and nobody else sees them.
 
     Args:
-        action: "write" replaces a note, "append" adds to its end, "read" shows it, "delete" removes it, "list"
-            names all notes
+        action: "write" replaces a note, "append" adds to its end, "read" shows it, "delete" removes it,
+            "list" names all notes
         key: the note's name; not needed for "list"
         value: the text for "write" and "append"
     """

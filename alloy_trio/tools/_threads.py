@@ -115,8 +115,9 @@ async def _name_if_it_stays(name: str, ended: trio.Event) -> None:
             await ended.wait()
         if not ended.is_set():
             _logger.warning(
-                "the tool %s was cancelled, and its thread has not stopped after %g s; it is waited for. Let it "
-                "call trio.from_thread.check_cancelled() now and then, or make it with @tool(abandon=True)",
+                "the tool %s was cancelled, and its thread has not stopped after %g s; it is waited for. Let "
+                "it call trio.from_thread.check_cancelled() now and then, or make it with "
+                "@tool(abandon=True)",
                 name,
                 NAMED_AFTER,
             )

@@ -37,6 +37,20 @@ MAX_RESULT_CHARS = 30_000
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What every vendor accepts as a tool's name."""
 
+
+# Not plain `tuple`: mypy cannot follow a class of its own parameters as a converter.
+def _blocks(blocks: Iterable[ResultBlock]) -> tuple[ResultBlock, ...]:
+    return tuple(blocks)
+
+
+def _paths(paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(paths)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 Report: TypeAlias = Callable[[str, Any], Awaitable[None]]
 
 
@@ -52,7 +66,7 @@ class ToolOutput:
 
     text: str
     data: Any = None
-    blocks: tuple[ResultBlock, ...] = attrs.field(default=(), converter=tuple)
+    blocks: tuple[ResultBlock, ...] = attrs.field(default=(), converter=_blocks)
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +84,7 @@ class ToolContext:
     """
 
     working_directory: Path = attrs.field(default=Path(), converter=Path)
-    allowed_paths: tuple[Path, ...] = attrs.field(default=(), converter=tuple)
+    allowed_paths: tuple[Path, ...] = attrs.field(default=(), converter=_paths)
     context: Mapping[str, Any] = attrs.field(factory=dict)
     agent: Any = None
     deadline: float = math.inf
@@ -98,7 +112,8 @@ class ToolContext:
         base = Path(os.path.realpath(working_directory))
         if not base.is_dir():
             raise ConfigurationError(
-                f"working_directory is {os.fspath(working_directory)!r}, which is not a directory; name one that is"
+                f"working_directory is {os.fspath(working_directory)!r}, which is not a directory; "
+                "name one that is"
             )
         allowed = (base,) if allowed_paths is None else tuple(allowed_paths)
         resolved = tuple(Path(os.path.realpath(base / path)) for path in allowed)
@@ -138,10 +153,10 @@ class PreparedCall:
 
 
 def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(schema, Mapping) or schema.get("type") != "object":
+    if schema.get("type") != "object":
         raise ToolDefinitionError(
-            f'the input schema of a tool is {shown(schema)} that does not say "type": "object", and a model\'s '
-            'input is an object; write {"type": "object", "properties": {…}}'
+            f'the input schema of a tool is {shown(schema)} that does not say "type": "object", and '
+            'the input of a tool is one; write {"type": "object", "properties": {…}}'
         )
     return dict(schema)
 
@@ -156,8 +171,8 @@ class Tool:
         name: what the model calls it: letters, digits, ``_`` and ``-``, at most 64.
         description: what it is for, when to use it.
         input_schema: JSON Schema of the input, an object. Input is checked against it before each call.
-        execute: async function of (input, context) that returns a str, anything JSON can hold or a ToolOutput,
-            or raises ToolError.
+        execute: async function of (input, context) that returns a str, anything JSON can hold or a
+            ToolOutput, or raises ToolError.
         concurrent: whether it may run beside the other calls of a turn; False makes it a barrier.
         max_result_chars: characters of text that reach the model; from a longer one the middle is cut out.
         timeout: seconds of one execution; None for the run's ``tool_timeout``.
@@ -177,7 +192,7 @@ class Tool:
     max_result_chars: int = attrs.field(default=MAX_RESULT_CHARS, kw_only=True)
     timeout: float | None = attrs.field(default=None, kw_only=True)
     strict: bool = attrs.field(default=False, kw_only=True)
-    allowed_callers: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
+    allowed_callers: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_names)
     fn: Callable[..., Any] | None = attrs.field(default=None, kw_only=True, repr=False)
     _validate: Validator = attrs.field(init=False, repr=False)
 
@@ -188,13 +203,13 @@ class Tool:
             )
         if self.max_result_chars <= 0 or (self.timeout is not None and not self.timeout > 0):
             raise ToolDefinitionError(
-                f"the tool {self.name} has max_result_chars={self.max_result_chars}, timeout={self.timeout}; both "
-                "have to be more than 0"
+                f"the tool {self.name} has max_result_chars={self.max_result_chars}, timeout={self.timeout}; "
+                "both have to be more than 0"
             )
         if inspect.isfunction(self.execute) and not inspect.iscoroutinefunction(self.execute):
             raise ToolDefinitionError(
-                f"the tool {self.name} has a plain function as execute; write async def, or use @tool, which runs "
-                "plain functions in threads"
+                f"the tool {self.name} has a plain function as execute; write async def, or use @tool, which "
+                "runs plain functions in threads"
             )
         self._validate = compile_schema(self.input_schema)
 
@@ -302,8 +317,8 @@ def tool(
     """Make a function into a tool, as ``@tool`` or ``@tool(...)``.
 
     The schema comes from the signature, the descriptions from the docstring. An async function runs in the
-    run's own nursery. A plain one runs in a worker thread, where ``trio.from_thread.check_cancelled()`` tells it
-    to stop; one that never looks is waited for.
+    run's own nursery. A plain one runs in a worker thread, where ``trio.from_thread.check_cancelled()`` tells
+    it to stop; one that never looks is waited for.
 
     Args:
         name: what the model calls it; the function's name.
@@ -313,19 +328,19 @@ def tool(
         timeout: seconds of one execution; None for the run's ``tool_timeout``.
         strict: ask the vendor to enforce the schema.
         allowed_callers: who may call it, in the vendor's words.
-        abandon: leave a thread behind when the call is cancelled, instead of waiting for it; the call's record
-            then says that it may still run.
+        abandon: leave a thread behind when the call is cancelled, instead of waiting for it; the call's
+            record then says that it may still run.
 
     Raises:
         ToolDefinitionError: the signature is nothing that a model can call.
     """
 
     def decorate(function: Callable[..., Any]) -> Tool:
-        called = name or getattr(function, "__name__", type(function).__name__)
+        called = name or str(getattr(function, "__name__", type(function).__name__))
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             raise ToolDefinitionError(
-                f"the tool {called} is a generator, and a tool answers once; return the whole answer and tell of "
-                "the way there by ToolContext.progress"
+                f"the tool {called} is a generator, and a tool answers once; return the whole answer and "
+                "tell of the way there by ToolContext.progress"
             )
         signature = read_signature(function, context_type=ToolContext)
 
@@ -343,7 +358,7 @@ def tool(
             max_result_chars=max_result_chars,
             timeout=timeout,
             strict=strict,
-            allowed_callers=tuple(allowed_callers),
+            allowed_callers=allowed_callers,
             fn=function,
             signature=signature,
             abandon=abandon,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -31,7 +32,7 @@ class ToolSpec:
     description: str
     input_schema: dict[str, Any]
     strict: bool = False
-    allowed_callers: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    allowed_callers: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -40,6 +41,10 @@ class ServerTool:
 
     name: str
     options: dict[str, Any] = attrs.field(factory=dict)
+
+
+def _messages(messages: Iterable[Message]) -> tuple[Message, ...]:
+    return tuple(messages)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,9 +61,9 @@ class CompletionRequest:
         output_schema: JSON Schema that the answer's text has to follow.
     """
 
-    messages: tuple[Message, ...] = attrs.field(converter=tuple, kw_only=False)
-    tools: tuple[ToolSpec, ...] = attrs.field(default=(), converter=tuple)
-    server_tools: tuple[ServerTool, ...] = attrs.field(default=(), converter=tuple)
+    messages: tuple[Message, ...] = attrs.field(converter=_messages, kw_only=False)
+    tools: tuple[ToolSpec, ...] = ()
+    server_tools: tuple[ServerTool, ...] = ()
     system: str | None = None
     max_tokens: int | None = None
     tool_choice: str | None = None

@@ -20,6 +20,10 @@ class Origin:
     model: str
 
 
+def _citations(citations: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple(citations)
+
+
 @attrs.frozen
 class Text:
     """Text, from either side.
@@ -31,7 +35,7 @@ class Text:
     """
 
     text: str
-    citations: tuple[dict[str, Any], ...] = attrs.field(default=(), converter=tuple)
+    citations: tuple[dict[str, Any], ...] = attrs.field(default=(), converter=_citations)
     extra: dict[str, Any] | None = attrs.field(default=None, kw_only=True)
 
 

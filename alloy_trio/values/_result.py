@@ -97,13 +97,13 @@ class Result:
     """
 
     text: str
-    messages: tuple[Message, ...] = attrs.field(converter=tuple)
+    messages: tuple[Message, ...]
     usage: Usage
-    tool_calls: tuple[ToolCallRecord, ...] = attrs.field(default=(), converter=tuple)
+    tool_calls: tuple[ToolCallRecord, ...] = ()
     status: Status
     turns: int = 0
     stop_reason: str | None = None
     error: ErrorInfo | None = None
-    pending: tuple[ToolUse, ...] = attrs.field(default=(), converter=tuple)
+    pending: tuple[ToolUse, ...] = ()
     request_id: str
     correlation_id: str

@@ -160,8 +160,7 @@ class Decoder(ABC):
                 except MalformedReply:
                     pass  # half an event, as a cut leaves it: the stream is truncated
                 else:
-                    if ended.terminated:
-                        return ended._complete()
+                    return ended._complete() if ended.terminated else ended._complete_at_eof()
         return self._complete_at_eof()
 
     @abstractmethod
@@ -250,6 +249,11 @@ def dump(value: Any) -> bytes:
         return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
 
 
+def _refuse_constant(name: str) -> None:
+    # NaN and the infinities: Python reads them, but no wire would take them back.
+    raise ValueError(name)
+
+
 def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     """A call's arguments: the decoded object, or ``{}`` and the raw text when it is not a JSON object.
 
@@ -258,7 +262,7 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     if not raw.strip():
         return {}, None
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return {}, raw
     return (value, None) if isinstance(value, dict) else ({}, raw)

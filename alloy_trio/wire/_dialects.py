@@ -70,7 +70,10 @@ OPENAI = Dialect(web_search="web_search_options")
 """OpenAI itself, and Azure's ``/openai/v1``."""
 
 COMPATIBLE = Dialect(
-    max_tokens_field="max_tokens", strict=False, reasoning_replay="with_tool_calls", tool_id_pattern=r"[\w-]{1,64}"
+    max_tokens_field="max_tokens",
+    strict=False,
+    reasoning_replay="with_tool_calls",
+    tool_id_pattern=r"[\w-]{1,64}",
 )
 """A host of which nothing is known: the fields that most servers share."""
 

@@ -1,7 +1,7 @@
 """Chat Completions: the protocol of OpenAI that most other hosts speak too, each in its own dialect.
 
-This module writes requests. ``_openai_chat_messages`` renders the conversation, ``_openai_chat_decoder`` reads
-answers, ``_dialects`` has what hosts disagree on.
+This module writes requests. ``_openai_chat_messages`` renders the conversation, ``_openai_chat_decoder``
+reads answers, ``_dialects`` has what hosts disagree on.
 """
 
 from __future__ import annotations
@@ -86,17 +86,21 @@ class ChatCodec(Codec):
     def _tool(self, tool: ToolSpec) -> dict[str, Any]:
         if tool.allowed_callers and "direct" not in tool.allowed_callers:
             raise ConfigurationError(
-                f"the tool {tool.name!r} may only be called by {', '.join(tool.allowed_callers)}, but in Chat "
-                "Completions every call comes from the model itself; add 'direct' or leave the tool out"
+                f"the tool {tool.name!r} may only be called by {', '.join(tool.allowed_callers)}, but in "
+                "Chat Completions every call comes from the model itself; add 'direct' or leave the tool out"
             )
-        function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+        function: dict[str, Any] = {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.input_schema,
+        }
         if tool.strict and self.dialect.strict:
             function["strict"] = True
         return {"type": "function", "function": function}
 
     def _tool_choice(self, request: CompletionRequest, body: dict[str, Any]) -> None:
         choice = request.tool_choice
-        names = {tool.name for tool in request.tools}
+        names: set[str | None] = {tool.name for tool in request.tools}
         if choice in ("auto", "none"):
             if names:  # without tools hosts refuse the field, and it would say nothing
                 body["tool_choice"] = choice
@@ -106,7 +110,7 @@ class ChatCodec(Codec):
             body["tool_choice"] = {"type": "function", "function": {"name": choice}}
         else:
             raise ConfigurationError(
-                f"tool_choice is {choice!r}, but the tools are {sorted(names) or 'none'}; "
+                f"tool_choice is {choice!r}, but the tools are {sorted(filter(None, names))}; "
                 "use 'auto', 'required', 'none' or the name of one of the tools"
             )
 
@@ -172,21 +176,23 @@ class ChatCodec(Codec):
         bridge = dump({"role": "assistant", "content": self.dialect.assistant_after_tool})
         bridged = chunks[:1]
         for before, chunk in itertools.pairwise(chunks):
-            # Inside of a JSON string the quotes would be escaped, so this finds the last role and nothing else.
-            if chunk.startswith(b'{"role":"user"') and before.startswith(b'tool"', before.rfind(_ROLE) + len(_ROLE)):
+            # Inside of a JSON string the quotes would be escaped: this finds the last role, nothing else.
+            role = before.rfind(_ROLE) + len(_ROLE)
+            if chunk.startswith(_ROLE + b'user"') and before.startswith(b'tool"', role):
                 bridged.append(bridge)
             bridged.append(chunk)
         return bridged
 
 
 def _is_strict(schema: Any) -> bool:
-    """Whether every object of the schema is closed and requires all it has, as OpenAI's strict mode demands."""
+    """Whether all objects of the schema are closed and require all they have: OpenAI's strict mode."""
     if isinstance(schema, list):
         return all(_is_strict(item) for item in schema)
     if not isinstance(schema, dict):
         return True
     properties = schema.get("properties")
     if schema.get("type") == "object" or isinstance(properties, dict):
-        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties or ()):
+        closed = schema.get("additionalProperties") is False
+        if not closed or set(schema.get("required", ())) != set(properties or ()):
             return False
     return all(_is_strict(value) for value in schema.values())

@@ -152,7 +152,8 @@ class ToolCalls:
     def _say(self, call: _Call) -> list[ToolInputDelta]:
         if not call.name:
             return []
-        deltas = [ToolInputDelta(call.id, call.name, piece) for piece in call.arguments[max(0, call.said - 1) :]]
+        pieces = call.arguments[max(0, call.said - 1) :]
+        deltas = [ToolInputDelta(call.id, call.name, piece) for piece in pieces]
         if not call.said:
             deltas.insert(0, ToolInputDelta(call.id, call.name, ""))
         call.said = len(call.arguments) + 1
@@ -186,13 +187,14 @@ class ReasoningDetails:
         """A copy that can be added to without changing this one."""
         other = ReasoningDetails()
         other._entries = [
-            (fixed.copy(), {name: pieces.copy() for name, pieces in growing.items()}) for fixed, growing in self._entries
+            (fixed.copy(), {name: pieces.copy() for name, pieces in growing.items()})
+            for fixed, growing in self._entries
         ]
         return other
 
     def add(self, pieces: Any, *, streamed: bool) -> str:
         """Take a message's list, or a delta's; returns what of it can be read."""
-        readable = []
+        readable: list[str] = []
         for piece in pieces if isinstance(pieces, list) else ():
             if not isinstance(piece, dict):
                 continue
@@ -212,7 +214,10 @@ class ReasoningDetails:
 
     def whole(self) -> list[dict[str, Any]]:
         """The details in the order in which they began."""
-        return [fixed | {name: "".join(pieces) for name, pieces in growing.items()} for fixed, growing in self._entries]
+        return [
+            fixed | {name: "".join(pieces) for name, pieces in growing.items()}
+            for fixed, growing in self._entries
+        ]
 
     def _continues(self, piece: dict[str, Any]) -> bool:
         if not self._entries or piece.get("type") not in ("reasoning.text", "reasoning.summary"):

@@ -1,8 +1,8 @@
 """Messages as Chat Completions writes them.
 
-The wire knows four roles and one message per tool result; ours knows two. So a user message becomes its results,
-each a ``tool`` message, and then one ``user`` message with the rest. Results are text here: their pictures and
-documents follow in that user message, under a line that says whose they are.
+The wire knows four roles and one message per tool result; ours knows two. So a user message becomes its
+results, each a ``tool`` message, and then one ``user`` message with the rest. Results are text here: their
+pictures and documents follow in that user message, under a line that says whose they are.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _media(block: Image | Audio | Video | Document, dialect: Dialect) -> dict[st
     if isinstance(block, Audio):
         if block.data is None:
             raise ConfigurationError(
-                "Chat Completions takes audio as bytes only, but Audio has a url; load it and give data=<bytes>"
+                "Chat Completions takes audio as bytes only, but Audio has a url; give data=<bytes> instead"
             )
         kind = block.media_type.partition("/")[2].partition(";")[0].removeprefix("x-")
         kind = {"mpeg": "mp3", "wave": "wav", "vnd.wave": "wav", "mp4": "m4a"}.get(kind, kind)
@@ -142,8 +142,8 @@ def _media(block: Image | Audio | Video | Document, dialect: Dialect) -> dict[st
     if isinstance(block, Video):
         if not dialect.video:
             raise ConfigurationError(
-                "this host takes no video in Chat Completions; send single pictures as Image, or use a model of "
-                "another provider (Gemini, OpenRouter)"
+                "this host takes no video in Chat Completions; send single pictures as Image, or use another "
+                "provider (Gemini, OpenRouter)"
             )
         return {"type": "video_url", "video_url": {"url": _url(block)}}
     if block.data is not None and block.media_type.partition(";")[0].startswith("text/"):
@@ -159,7 +159,8 @@ def _media(block: Image | Audio | Video | Document, dialect: Dialect) -> dict[st
         raise ConfigurationError(
             "this host takes documents as bytes only, but Document has a url; load it and give data=<bytes>"
         )
-    return {"type": "file", "file": {"filename": block.title or _file_name(block.media_type), "file_data": _url(block)}}
+    name = block.title or _file_name(block.media_type)
+    return {"type": "file", "file": {"filename": name, "file_data": _url(block)}}
 
 
 def _file_name(media_type: str) -> str:

@@ -15,9 +15,9 @@ _CENTS_PER_TICK = Decimal("1e-8")
 def read_usage(raw: Mapping[str, Any]) -> Usage | None:
     """A usage object of any host's, or None when it counts nothing yet.
 
-    ``prompt_tokens`` includes what came from and went into a cache. Reasoning is part of ``completion_tokens``
-    for most; xAI counts it beside them and Gemini's compatible endpoint counts it in the total only, so what a
-    total holds beyond prompt and completion was generated.
+    ``prompt_tokens`` includes what came from and went into a cache. For most, reasoning is part of
+    ``completion_tokens``; xAI counts it beside them and Gemini's compatible endpoint in the total only. So
+    what a total holds beyond prompt and completion was generated.
     """
     counts = [raw.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
     if not any(isinstance(count, int) for count in counts):

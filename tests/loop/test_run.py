@@ -311,7 +311,7 @@ async def test_the_result_is_not_there_before_the_end() -> None:
 
 
 async def test_one_task_reads_at_a_time() -> None:
-    async with stream("go", provider=Scripted([[call("sleepy", seconds=math.inf)]]), tools=[sleepy]) as events:
+    async with stream("go", provider=Scripted([[call("sleepy", seconds=1e9)]]), tools=[sleepy]) as events:
         async for event in events:
             if event.event == "tool_start":
                 break
@@ -451,15 +451,18 @@ async def test_a_cancel_at_any_step_leaves_a_valid_history_and_whole_events(
                             reported += event.payload["usage"]["output_tokens"]
             finally:
                 trio.lowlevel.remove_instrument(instrument)
-        finished = not scope.cancelled_caught
+        finished = not scope.cancel_called
         if events is None:
             continue
+        if scope.cancel_called and not scope.cancelled_caught:
+            assert seen[-1].event == "run_end"
         seen += [event async for event in events]
         if not seen:
             continue
         check_events(seen)
         result = events.result
         statuses.add(result.status)
+        assert result.error is None
         assert problems(result.messages) == ()
         assert result.usage.output_tokens >= reported
         uses = [use.id for message in result.messages for use in message.tool_uses]
@@ -477,7 +480,7 @@ async def test_a_cancel_at_any_step_leaves_a_valid_history_and_whole_events(
         # The next request works with what is left.
         again = await run("again", provider=Scripted(["fine"]), messages=result.messages)
         assert again.text == "fine"
-    assert step > 30
+    assert step > 20
     assert statuses == {"cancelled", "completed"}
 
 

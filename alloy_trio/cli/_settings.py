@@ -1,0 +1,200 @@
+"""What the arguments say, checked before anything else is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import attrs
+
+from alloy_trio.values import ConfigurationError
+
+TOOLS = ("read", "write", "edit", "bash", "scratchpad")
+"""What ``--tools`` knows."""
+
+DEFAULT_TOOLS = ("read", "write", "edit", "bash")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The arguments of one call, valid in themselves.
+
+    Args:
+        prompt: the question; None if it is to come from elsewhere.
+        provider: a provider's name, or None to find one.
+        model: a model, perhaps as provider/model.
+        base_url: the address to ask instead of the provider's own.
+        tools: names of tools.
+        bash: ``"restricted"`` or ``"full"``.
+        system: the system prompt.
+        directory: the working directory of the tools.
+        max_turns: model calls at most.
+        until_tool: the tool that has to be called.
+        timeout: seconds for a request.
+        streamed: show the answer while it arrives.
+        json: events instead of an answer.
+        seed: fixes ids and jitter.
+        verbose: show turns and usage.
+    """
+
+    prompt: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    tools: tuple[str, ...] = DEFAULT_TOOLS
+    bash: str = "restricted"
+    system: str | None = None
+    directory: str = "."
+    max_turns: int = 25
+    until_tool: str | None = None
+    timeout: float | None = None
+    streamed: bool = True
+    json: bool = False
+    seed: int | None = None
+    verbose: bool = False
+
+
+def parse_arguments(arguments: Sequence[str]) -> Settings:
+    """Read the arguments.
+
+    Raises:
+        ConfigurationError: they are wrong; the message says what to write instead.
+        SystemExit: they asked for help or the version, which was printed.
+    """
+    given = _parser().parse_args(arguments)
+    settings = Settings(
+        prompt=given.prompt,
+        provider=given.provider,
+        model=given.model,
+        base_url=given.base_url,
+        tools=_tools(given.tools),
+        bash=given.bash,
+        system=given.system,
+        directory=_directory(given.dir),
+        max_turns=given.max_turns,
+        until_tool=given.until_tool,
+        timeout=given.timeout,
+        streamed=not given.no_stream,
+        json=given.json,
+        seed=given.seed,
+        verbose=given.verbose,
+    )
+    if settings.until_tool is not None and settings.until_tool not in settings.tools:
+        raise ConfigurationError(
+            f"--until-tool {settings.until_tool} is not among the tools ({', '.join(settings.tools) or 'there are none'})"
+        )
+    return settings
+
+
+def close_to(name: str, known: Sequence[str]) -> str:
+    """A hint for a name that is not known: the nearest one, and all of them."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}There are {', '.join(known)}"
+
+
+def _tools(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if names == ("none",):
+        return ()
+    for name in names:
+        if name not in TOOLS:
+            raise ConfigurationError(
+                f"--tools: there is no tool {name!r}; {close_to(name, TOOLS)}, or none alone"
+            )
+    return names
+
+
+def _directory(path: str) -> str:
+    if not os.path.exists(path):
+        raise ConfigurationError(f"--dir: {path!r} does not exist")
+    if not os.path.isdir(path):
+        raise ConfigurationError(f"--dir: {path!r} is not a directory")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigurationError(
+            f"--dir: {path!r} cannot be read; give a directory that you may list and enter"
+        )
+    return path
+
+
+def _number(kind: Callable[[str], float], least: float, what: str) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if math.isnan(value) or math.isinf(value) or value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return convert
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse that teaches: examples and the table of providers in the help, one clear line for an error."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = ""
+        if message.startswith("unrecognized arguments: ") and not message.split()[2].startswith("-"):
+            hint = '; a question is given as -p "…"'
+        elif message.startswith("unrecognized arguments: "):
+            options = [name for action in self._actions for name in action.option_strings]
+            hint = f"; {close_to(message.split()[2], options)}"
+        raise ConfigurationError(f"{message}{hint}")
+
+    def format_help(self) -> str:
+        from ._help import epilog
+
+        self.epilog = epilog()
+        return super().format_help()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="alloy",
+        usage='alloy -p "question" [options]\n       alloy [options]',
+        description="Ask a model, let it use tools, get the answer on standard output. Without -p and at a terminal: a "
+        "conversation.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("-p", "--prompt", metavar="TEXT", help="the question; text that is piped in is added to it")
+    add("--provider", metavar="NAME", help="who is asked (default: the first whose key is set)")
+    add("--model", metavar="NAME", help="the model, or provider/model")
+    add("--base-url", metavar="URL", help="the address to ask, as the vendor's own SDK wants it")
+    add("--tools", metavar="LIST", default=",".join(DEFAULT_TOOLS), help="of " + ",".join(TOOLS) + ", or none"
+        " (default: %(default)s)")  # fmt: skip
+    add("--bash", choices=("restricted", "full"), default="restricted", help="what the bash tool may do: commands "
+        "that only read, or anything that you may do (default: %(default)s)")  # fmt: skip
+    add("--system", metavar="TEXT", help="the system prompt")
+    add("--dir", metavar="DIR", default=".", help="the working directory of the tools (default: this one)")
+    add("--max-turns", metavar="N", type=_number(int, 1, "a whole number, 1 or more"), default=25,
+        help="model calls at most (default: %(default)s)")  # fmt: skip
+    add("--until-tool", metavar="NAME", help="go on until this tool was called successfully")
+    add("--timeout", metavar="SECONDS", type=_number(float, 0.001, "a number of seconds above 0"),
+        help="for the whole request")  # fmt: skip
+    add("--no-stream", action="store_true", help="print nothing but the final answer, when it is there")
+    add("--json", action="store_true", help="print one event per line instead of the answer")
+    add(
+        "--seed",
+        metavar="N",
+        type=_number(int, -math.inf, "a whole number"),
+        help="fixes ids and random delays",
+    )
+    add("--verbose", action="store_true", help="show turns and usage too")
+    add("--version", action=_Version, nargs=0, help="print the version")
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from alloy_trio import __version__
+
+        print(f"alloy {__version__}")
+        parser.exit()

@@ -1,0 +1,142 @@
+"""Arguments of restricted commands brought to the disk: globs expanded, paths found to be inside.
+
+Everything here happens before anything of the command line runs.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from alloy_trio.values import ToolError
+
+from ._paths import check, resolve
+from ._programs import PROGRAMS, Argument, Invocation, allowed
+from ._restricted import Word, parse, refused
+from ._tool import ToolContext
+
+SEARCHED = ("/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin")
+"""Where programs are looked for: fixed, so that neither PATH nor a file beside the work can name one."""
+
+MAX_MATCHES = 2_000
+"""File names that the globs of one command stand for at most; well below what exec accepts."""
+
+
+def plan(line: str, context: ToolContext) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Turn a command line into argument lists: pipelines of commands. Touches the disk; call it in a thread.
+
+    Raises:
+        ToolError: something in it is not allowed; nothing may run then.
+    """
+    check(context.working_directory, "the working directory", context)
+    pipelines = [[allowed(command) for command in pipeline] for pipeline in parse(line)]
+    return tuple(tuple(_argv(each, context) for each in pipeline) for pipeline in pipelines)
+
+
+def executable(name: str) -> str:
+    """The absolute path of a program.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    for directory in SEARCHED:
+        path = f"{directory}/{name}"
+        if os.access(path, os.X_OK):
+            return path
+    raise ToolError(
+        f"Nothing was run: {name} is not installed on this machine (searched: {', '.join(SEARCHED)})."
+    )
+
+
+def _argv(invocation: Invocation, context: ToolContext) -> tuple[str, ...]:
+    head = [executable(invocation.program)]
+    if invocation.subcommand is not None:
+        head += ["--no-pager", invocation.subcommand, *_git_switches(invocation.subcommand)]
+        program = PROGRAMS[f"{invocation.program} {invocation.subcommand}"]
+    else:
+        program = PROGRAMS[invocation.program]
+    arguments = [text for each in invocation.arguments for text in _texts(each, context)]
+    if len(arguments) > MAX_MATCHES:
+        raise refused(f"its globs stand for more than {MAX_MATCHES} names")
+    for each in invocation.arguments:
+        if each.path is not None and not (each.operand and each.word.is_glob):
+            _check_path(each.path, context, program.revisions)
+    return (*head, *arguments)
+
+
+def _git_switches(subcommand: str) -> tuple[str, ...]:
+    # External diffs, text conversions and whatever runs inside a submodule belong to the repository's own
+    # configuration, which may name any program.
+    if subcommand == "status":
+        return ("--ignore-submodules=all",)
+    return ("--no-ext-diff", "--no-textconv", *(("--ignore-submodules=all",) if subcommand == "diff" else ()))
+
+
+def _texts(argument: Argument, context: ToolContext) -> list[str]:
+    if not (argument.operand and argument.word.is_glob):
+        return [argument.word.text]
+    matches = sorted(_expand(argument.word, context))
+    for match in matches:
+        _check_path(match, context, False)
+    # As in a shell, a glob that nothing matches stands for itself; the program will say that it is not there.
+    return [f"./{match}" if match.startswith("-") else match for match in matches] or [argument.word.text]
+
+
+def _check_path(path: str, context: ToolContext, revisions: bool) -> None:
+    try:
+        resolved = resolve(path, context, for_write=False)
+    except ToolError as exc:
+        raise refused(str(exc)) from exc
+    if revisions:
+        return
+    try:
+        mode = resolved.stat().st_mode
+    except OSError:
+        return  # it is not there or cannot be read: the program says so better
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise refused(f"{path} is a device, pipe or socket")
+
+
+def _expand(word: Word, context: ToolContext) -> Iterator[str]:
+    """The names that a glob stands for. Each directory is found to be inside before it is listed."""
+    parts: list[list[tuple[str, bool]]] = [[]]
+    for char, quoted in zip(word.text, word.literal, strict=True):
+        if char == "/":
+            parts.append([])
+        else:
+            parts[-1].append((char, quoted))
+    yield from _walk("", parts, context)
+
+
+def _walk(before: str, parts: list[list[tuple[str, bool]]], context: ToolContext) -> Iterator[str]:
+    here, rest = parts[0], parts[1:]
+    text = "".join(char for char, _ in here)
+    if all(quoted or char not in "*?[" for char, quoted in here):
+        path = f"{before}{text}"
+        if rest:
+            yield from _walk(f"{path}/", rest, context)
+        elif not text or os.path.lexists(context.working_directory / path):
+            yield path
+        return
+    directory = Path(os.path.realpath(context.working_directory / before))
+    try:
+        check(directory, before or ".", context)
+    except ToolError as exc:
+        raise refused(str(exc)) from exc
+    # A quoted *, ? or [ stands for itself, which fnmatch writes as a set of one.
+    pattern = "".join(f"[{char}]" if quoted and char in "*?[" else char for char, quoted in here)
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return  # no such directory, so no names
+    for name in names:
+        if name.startswith(".") and not text.startswith("."):
+            continue
+        if fnmatch.fnmatchcase(name, pattern) and (not rest or (directory / name).is_dir()):
+            if rest:
+                yield from _walk(f"{before}{name}/", rest, context)
+            else:
+                yield f"{before}{name}"
