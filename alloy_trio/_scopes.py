@@ -28,7 +28,7 @@ async def open_service(serve: Callable[..., Awaitable[None]], *args: Any) -> Asy
         nonlocal service_error
         try:
             await serve(*args, task_status=task_status)
-        except BaseException as error:
+        except BaseException as error:  # border: raised again once the body has ended
             cancelled, service_error = split_cancelled(error)
             # Kept aside so that a group, if there is one, is of our making and of what truly failed.
             if service_error is not None:
@@ -47,7 +47,7 @@ async def open_service(serve: Callable[..., Awaitable[None]], *args: Any) -> Asy
             # Also when the service has failed meanwhile: when that shows must not depend on who runs first.
             try:
                 yield value
-            except BaseException as error:
+            except BaseException as error:  # border: raised again once the service has ended
                 body_error = error
         nursery.cancel_scope.cancel(reason="the block was left")
     if service_error is None:

@@ -67,6 +67,6 @@ def test_the_reference_has_the_options_of_the_command_line_and_no_others() -> No
 
 @pytest.mark.parametrize("name", ["readme.py", "readme.out"])
 def test_the_readme_shows_the_example_as_it_stands(name: str) -> None:
-    """GitHub renders no literalinclude, so the README holds a copy, and this keeps it one."""
+    """Where a README is rendered there is no literalinclude, so it holds a copy, and this keeps it one."""
     readme = (ROOT / "README.rst").read_text(encoding="utf-8")
     assert textwrap.indent((DOCS / "examples" / name).read_text(encoding="utf-8"), "    ") in readme

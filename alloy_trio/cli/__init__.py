@@ -15,8 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; the process's own if None.
 
     Returns:
-        The exit status: 0 completed, 1 failed, 2 wrong usage, 3 stopped by a limit or cut, 130 interrupted (128
-        and the signal's number), 141 if nobody reads the output any more.
+        The exit status: 0 completed, 1 failed, 2 wrong usage, 3 stopped by a limit or cut, 130 interrupted
+        (128 and the signal's number), 141 if nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:

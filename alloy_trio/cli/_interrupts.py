@@ -15,8 +15,8 @@ import trio
 class Interrupts:
     """Takes the signals while it is entered, and cancels the scope that it was given.
 
-    Not trio's own signal receiver: its reader is a task, and a task does not come to run while the terminal or
-    a pipe holds up a write. The handler does.
+    Not trio's own signal receiver: its reader is a task, and a task does not come to run while the terminal
+    or a pipe holds up a write. The handler does.
 
     Attributes:
         received: the signal that came, or None.
@@ -40,6 +40,11 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @property
+    def ends_the_program(self) -> bool:
+        """Whether what came asks for more than the end of a request."""
+        return self.received == signal.SIGTERM
 
     def hold(self) -> None:
         """From here on a signal is kept for :meth:`cancels`; until then it raises KeyboardInterrupt."""

@@ -30,7 +30,7 @@ def start(arguments: Sequence[str]) -> int:
             # Of argparse, once it has printed the help or the version.
             return exit_.code if isinstance(exit_.code, int) else USAGE
         except ConfigurationError as error:
-            _complain(f"{error}\n(alloy --help shows how it is used)")
+            _complain(f"{error} (alloy --help shows how it is used)")
             return USAGE
         except KeyboardInterrupt:
             _complain("interrupted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import IO, Any
+from typing import Any, TextIO
 
 import trio
 
@@ -16,7 +16,6 @@ _FRAME_SECONDS = 0.1
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 _LINE_CHARS = 100
-# A call that took longer says so even when nothing went wrong.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _CONTROLS_IN_TEXT = {code: shown for code, shown in _CONTROLS.items() if chr(code) not in "\n\t\r"}
 
@@ -35,7 +34,7 @@ class Output:
     On a terminal, control characters are shown and not obeyed: a model's words move no cursor.
     """
 
-    def __init__(self, file: IO[str] | None) -> None:
+    def __init__(self, file: TextIO | None) -> None:
         self._file = file
         self.is_terminal = file is not None and file.isatty()
         self.at_line_start = True
@@ -79,7 +78,7 @@ class Activity:
         name: stands before each line that is not about a tool.
     """
 
-    def __init__(self, file: IO[str] | None, output: Output) -> None:
+    def __init__(self, file: TextIO | None, output: Output) -> None:
         self._file = file
         self._output = output
         self.is_terminal = file is not None and file.isatty()
@@ -174,8 +173,6 @@ class AnswerView:
             doing = f"{payload['name']} {short_input(payload['input'])}".rstrip()
             self._activity.line(f"> {doing}")
             self._activity.now(doing)
-        elif event.event == "tool_progress":
-            self._activity.line(f"  {payload['name']}: {one_line(payload['text'] or '')}")
         elif event.event == "tool_end":
             self._activity.line(f"< {payload['name']} {tool_outcome(payload)}")
         elif event.event == "retry":
@@ -187,15 +184,16 @@ class AnswerView:
             self._activity.line(
                 f"alloy: {error_words(payload['error'])}; asking {payload['to_provider']} instead"
             )
+        elif self._verbose and event.event == "tool_progress":
+            self._activity.line(f"  {payload['name']}: {one_line(payload['text'] or '')}")
         elif self._verbose and event.event == "run_start":
             tools = ", ".join(payload["tools"]) or "none"
             self._activity.line(f"alloy: asking {payload['provider']} for {payload['model']}, tools: {tools}")
         elif self._verbose and event.event == "turn_start":
             self._activity.line(f"alloy: turn {payload['turn']}")
         elif self._verbose and event.event == "turn_end":
-            self._activity.line(
-                f"alloy: turn {event.turn} ended with {payload['stop_reason']}; {usage_words(payload['usage'])}"
-            )
+            used = usage_words(payload["usage"])
+            self._activity.line(f"alloy: turn {event.turn} ended with {payload['stop_reason']}; {used}")
 
     def end(self, result: Result) -> None:
         """Show what is left to show: the answer, if it was not streamed, and the end of its line."""

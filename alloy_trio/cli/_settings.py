@@ -83,9 +83,8 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         verbose=given.verbose,
     )
     if settings.until_tool is not None and settings.until_tool not in settings.tools:
-        raise ConfigurationError(
-            f"--until-tool {settings.until_tool} is not among the tools ({', '.join(settings.tools) or 'there are none'})"
-        )
+        offered = ", ".join(settings.tools) or "there are none"
+        raise ConfigurationError(f"--until-tool {settings.until_tool} is not among the tools ({offered})")
     return settings
 
 
@@ -94,8 +93,8 @@ def close_to(name: str, known: Sequence[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}There are {', '.join(known)}"
+    hint = f"did you mean {close[0]}? There are" if close else "there are"
+    return f"{hint} {', '.join(known)}"
 
 
 def _tools(text: str) -> tuple[str, ...]:
@@ -136,15 +135,18 @@ def _number(kind: Callable[[str], float], least: float, what: str) -> Callable[[
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argparse that teaches: examples and the table of providers in the help, one clear line for an error."""
+    """An argparse that teaches: examples and the providers in the help, one clear line for an error."""
 
     def error(self, message: str) -> NoReturn:
         hint = ""
         if message.startswith("unrecognized arguments: ") and not message.split()[2].startswith("-"):
             hint = '; a question is given as -p "…"'
         elif message.startswith("unrecognized arguments: "):
+            import difflib
+
             options = [name for action in self._actions for name in action.option_strings]
-            hint = f"; {close_to(message.split()[2], options)}"
+            close = difflib.get_close_matches(message.split()[2], options, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
         raise ConfigurationError(f"{message}{hint}")
 
     def format_help(self) -> str:
@@ -158,35 +160,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="alloy",
         usage='alloy -p "question" [options]\n       alloy [options]',
-        description="Ask a model, let it use tools, get the answer on standard output. Without -p and at a terminal: a "
-        "conversation.",
+        description="Ask a model, let it use tools, get the answer on standard output.\n"
+        "Without -p, at a terminal, it is a conversation; else the question is read from standard input.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    whole = _number(int, 1, "a whole number, 1 or more")
+    seconds = _number(float, 0.001, "a number of seconds above 0")
+    any_whole = _number(int, -math.inf, "a whole number")
+    bash = "what the bash tool may do: only read, or anything that you may do (default: restricted)"
     add = parser.add_argument
     add("-p", "--prompt", metavar="TEXT", help="the question; text that is piped in is added to it")
     add("--provider", metavar="NAME", help="who is asked (default: the first whose key is set)")
     add("--model", metavar="NAME", help="the model, or provider/model")
     add("--base-url", metavar="URL", help="the address to ask, as the vendor's own SDK wants it")
-    add("--tools", metavar="LIST", default=",".join(DEFAULT_TOOLS), help="of " + ",".join(TOOLS) + ", or none"
-        " (default: %(default)s)")  # fmt: skip
-    add("--bash", choices=("restricted", "full"), default="restricted", help="what the bash tool may do: commands "
-        "that only read, or anything that you may do (default: %(default)s)")  # fmt: skip
+    tools = f"of {','.join(TOOLS)}; or none (default: %(default)s)"
+    add("--tools", metavar="LIST", default=",".join(DEFAULT_TOOLS), help=tools)
+    add("--bash", choices=("restricted", "full"), default="restricted", help=bash)
     add("--system", metavar="TEXT", help="the system prompt")
     add("--dir", metavar="DIR", default=".", help="the working directory of the tools (default: this one)")
-    add("--max-turns", metavar="N", type=_number(int, 1, "a whole number, 1 or more"), default=25,
-        help="model calls at most (default: %(default)s)")  # fmt: skip
+    add("--max-turns", metavar="N", type=whole, default=25, help="model calls at most (default: %(default)s)")
     add("--until-tool", metavar="NAME", help="go on until this tool was called successfully")
-    add("--timeout", metavar="SECONDS", type=_number(float, 0.001, "a number of seconds above 0"),
-        help="for the whole request")  # fmt: skip
+    add("--timeout", metavar="SECONDS", type=seconds, help="for the whole request")
     add("--no-stream", action="store_true", help="print nothing but the final answer, when it is there")
     add("--json", action="store_true", help="print one event per line instead of the answer")
-    add(
-        "--seed",
-        metavar="N",
-        type=_number(int, -math.inf, "a whole number"),
-        help="fixes ids and random delays",
-    )
+    add("--seed", metavar="N", type=any_whole, help="fixes ids and random delays")
     add("--verbose", action="store_true", help="show turns and usage too")
     add("--version", action=_Version, nargs=0, help="print the version")
     return parser

@@ -18,7 +18,7 @@ MAX_PROBLEMS = 20
 """Findings that one answer lists; more than that does not help to mend an input."""
 
 MAX_ERROR_CHARS = 4_000
-"""Characters of a tool's error that reach the model; an error that holds a whole reply is no help."""
+"""Characters of a tool's error that reach the model; an exception that holds a whole reply is no help."""
 
 NO_OUTPUT = "(no output)"
 """Stands for an empty result: some vendors refuse empty content."""
@@ -76,12 +76,7 @@ def failure(name: str, error: BaseException) -> str:
     leaves = list(_leaves(error))
     texts = [str(leaf) for leaf in leaves if isinstance(leaf, ToolError)]
     texts += [f"{name} failed: {_described(leaf)}" for leaf in leaves if not isinstance(leaf, ToolError)]
-    text = "\n".join(texts).encode("utf-8", "replace").decode()
-    if len(text) > MAX_ERROR_CHARS and len(texts) > len(
-        [leaf for leaf in leaves if isinstance(leaf, ToolError)]
-    ):
-        text = text[:MAX_ERROR_CHARS] + " [...]"
-    return text or f"{name} failed"
+    return "\n".join(texts).encode("utf-8", "replace").decode() or f"{name} failed"
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -96,4 +91,5 @@ def _described(error: BaseException) -> str:
     """``Type: message``; no traceback, which says nothing to a model and may show what it should not see."""
     # Through traceback, since an exception's own __str__ may raise.
     lines = traceback.TracebackException(type(error), error, None).format_exception_only()
-    return "".join(lines).strip().removeprefix(f"{type(error).__module__}.").removesuffix(": None")
+    text = "".join(lines).strip().removeprefix(f"{type(error).__module__}.")
+    return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]} [...]"

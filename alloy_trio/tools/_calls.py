@@ -12,9 +12,12 @@ from alloy_trio.values import ResultBlock, Text, ToolError, ToolOutcome, ToolUse
 
 from . import _answers as answers
 from ._plain import NotPlain, cut, plain, to_text
-from ._tool import ToolOutput
+from ._tool import MAX_RESULT_CHARS, ToolOutput
 
 STOPPED = "the run was stopped"
+
+_LEAST_WORDS = 500
+"""Characters that an error may have however little of a result the tool wants shown."""
 
 
 @attrs.define(eq=False)
@@ -22,6 +25,7 @@ class Call:
     """One call, and how far it has come."""
 
     use: ToolUse
+    limit: int = MAX_RESULT_CHARS
     thread_may_stay: bool = False
     started_at: float = math.nan
     start_seq: int | None = None
@@ -31,6 +35,7 @@ class Call:
     content: str | tuple[ResultBlock, ...] = ""
     is_error: bool = False
     output: str = ""
+    blocks: tuple[ResultBlock, ...] = ()
     data: Any = None
 
     @property
@@ -40,6 +45,7 @@ class Call:
     def settle(self, outcome: ToolOutcome, words: str) -> None:
         """Let it end other than completed."""
         self.outcome = outcome
+        words = cut(words, max(self.limit, _LEAST_WORDS))
         self.answer(words, words, is_error=True)
         if self.started and self.thread_may_stay and outcome == "interrupted":
             self.data = {"may_still_run": True}
@@ -75,13 +81,13 @@ def ending(
     return "interrupted", words if error is None else f"{words}\n{answers.failure(name, error)}"
 
 
-def render(call: Call, returned: object, limit: int) -> None:
-    """Make the result of what a tool returned; all its text together is cut to the limit."""
+def render(call: Call, returned: object) -> None:
+    """Make the result of what a tool returned; all its text together is cut to the call's limit."""
     try:
         output = returned if isinstance(returned, ToolOutput) else ToolOutput(_text(returned))
         data = plain(output.data)
-        text = cut(_text(output.text), limit)
-        left = limit - len(text)
+        text = cut(_text(output.text), call.limit)
+        left = call.limit - len(text)
         blocks: list[ResultBlock] = []
         for block in output.blocks:
             if not isinstance(block, ResultBlock):
@@ -92,6 +98,7 @@ def render(call: Call, returned: object, limit: int) -> None:
             blocks.append(block)
     except NotPlain as exc:
         raise ToolError(answers.unusable(call.use.name, str(exc))) from exc
+    call.blocks = tuple(blocks)
     words = text or ("" if blocks else answers.NO_OUTPUT)
     call.answer((*((Text(words),) if words else ()), *blocks) if blocks else words, words, data=data)
 

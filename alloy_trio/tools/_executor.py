@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -18,6 +18,7 @@ import trio
 
 from alloy_trio.values import (
     ConfigurationError,
+    EventName,
     ToolCallRecord,
     ToolError,
     ToolOutcome,
@@ -27,15 +28,15 @@ from alloy_trio.values import (
 
 from . import _answers as answers
 from ._calls import STOPPED, Call, divided, ending, if_closed, met_cancel, only, render, stopped
-from ._tool import MAX_RESULT_CHARS, Tool, ToolContext, ToolOutput
+from ._tool import Tool, ToolContext, ToolOutput
 
 _logger = logging.getLogger("alloy_trio.tools")
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds of one execution, unless the run or the tool says otherwise (the option ``tool_timeout``)."""
 
-Emit: TypeAlias = Callable[[str, dict[str, Any]], int]
-Send: TypeAlias = Callable[[Sequence[tuple[str, Any]]], Awaitable[object]]
+Emit: TypeAlias = Callable[[EventName, dict[str, Any]], int]
+Send: TypeAlias = Callable[[Iterable[tuple[EventName, Any]]], Awaitable[object]]
 Proceed: TypeAlias = Callable[[ToolUse], Awaitable[ToolOutput]]
 Around: TypeAlias = Callable[[ToolUse, Proceed], Awaitable[ToolOutput]]
 
@@ -189,25 +190,23 @@ class ToolRound:
             return
 
         async def proceed(use: ToolUse) -> ToolOutput:
+            if call.started or call.outcome is not None:
+                raise RuntimeError(f"proceed was called twice for {call.use.name}; a call runs once")
             await self._execute(call, use)
             if call.is_error:
                 raise ToolError(call.output)
-            blocks = call.content[1:] if isinstance(call.content, tuple) else ()
-            return ToolOutput(call.output, call.data, blocks)
+            return ToolOutput(call.output, call.data, call.blocks)
 
         try:
             output = await self._around(call.use, proceed)
+            render(call, output)
         except ToolError as exc:
             if call.outcome is None:
                 self._settle(call, "blocked", answers.failure(call.use.name, exc))
             else:
                 call.answer(str(exc), str(exc), is_error=True, data=call.data)
         else:
-            render(call, output, self._limit(call.use.name))
             call.outcome = call.outcome or "completed"
-
-    def _limit(self, name: str) -> int:
-        return self._tools[name].max_result_chars if name in self._tools else MAX_RESULT_CHARS
 
     async def _execute(self, call: Call, use: ToolUse) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -219,6 +218,7 @@ class ToolRound:
             self._settle(call, "not_started", answers.invalid_json(use))
             return
         call.thread_may_stay = tool.abandons
+        call.limit = tool.max_result_chars
         seconds = tool.timeout if tool.timeout is not None else self._default_timeout
         scope = trio.CancelScope()
         error: Exception | None = None
@@ -231,7 +231,7 @@ class ToolRound:
                 with scope:
                     self._start(call, use)
                     returned = await prepared.run(self._context_for(call))
-                    render(call, returned, tool.max_result_chars)
+                    render(call, returned)
                     self._settle(call, "completed")
         except (Exception, BaseExceptionGroup) as exc:  # border: a tool call
             error, fatal = divided(exc)

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -187,13 +188,31 @@ async def _end(children: Sequence[_Child]) -> None:
 
 
 async def _end_left_over(groups: list[int]) -> None:
-    groups = [group for group in groups if _signal_group(group, 0)]
+    groups = [group for group in groups if _lives(group)]
     with trio.move_on_after(GRACE):
         while groups:
             await trio.sleep(_POLL)
-            groups = [group for group in groups if _signal_group(group, 0)]
+            groups = [group for group in groups if _lives(group)]
     for group in groups:
         _signal_group(group, signal.SIGKILL)
+
+
+def _lives(group: int) -> bool:
+    """Whether a process of the group runs; on Linux, one that only waits to be reaped does not count."""
+    if not _signal_group(group, 0):
+        return False
+    if not sys.platform.startswith("linux"):
+        return True
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            try:
+                with open(f"/proc/{entry.name}/stat", "rb") as file:
+                    state, _, process_group = file.read().rpartition(b")")[2].split()[:3]
+            except OSError:
+                continue  # it ended while we looked
+            if int(process_group) == group and state not in b"ZX":
+                return True
+    return False
 
 
 def _signal_group(group: int, number: int) -> bool:

@@ -89,21 +89,27 @@ async def run_in_thread(name: str, function: Callable[[], Any], slot: ThreadSlot
     if abandon:
         return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
     ended = trio.Event()
+    returned: list[Any] = []
+    error: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_name_if_it_stays, name, ended)
             try:
-                result = await trio.to_thread.run_sync(call, limiter=limiter)
+                returned.append(await trio.to_thread.run_sync(call, limiter=limiter))
             finally:
                 ended.set()
                 nursery.cancel_scope.cancel(reason="the thread has ended")
     except BaseExceptionGroup as group:
-        if len(group.exceptions) != 1:
-            raise
-        error = group.exceptions[0]
-    else:
-        return result
+        # A function that returned has returned, also when a cancel was waiting for it: what it did is told,
+        # and the cancel is met at the next checkpoint. to_thread.run_sync by itself does the same.
+        if not returned:
+            if len(group.exceptions) != 1:
+                raise
+            error = group.exceptions[0]
+    if returned:
+        return returned[0]
     # Outside of the except clause, so that the group, which is our own doing, is not chained to it.
+    assert error is not None
     raise error
 
 

@@ -50,7 +50,11 @@ def to_json(value: Any) -> str:
         text = json.dumps(
             converter().unstructure(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
         )
-    except (TypeError, ValueError, RecursionError, cattrs.StructureHandlerNotFoundError) as exc:
+    except RecursionError as exc:
+        raise ConfigurationError(
+            "this has no form in JSON: it is nested too deeply, or holds itself"
+        ) from exc
+    except (TypeError, ValueError) as exc:
         raise ConfigurationError(f"this has no form in JSON: {next(_culprits(value, ''), str(exc))}") from exc
     if not text.isascii():
         text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -167,7 +171,7 @@ def _unstructure_union(made: cattrs.Converter, union: Any) -> _Unstructure:
 def _culprits(value: Any, path: str, ours: bool = False, plain: bool = False) -> Iterator[str]:
     """The places in a value that have no form in JSON; slow, for the error message.
 
-    ``ours`` inside a value of ours. There, what is in a dict or in a field that takes anything is ``plain`` data,
+    ``ours`` inside a value of ours. There, what is in a dict or in a field for anything is ``plain`` data,
     from which bytes and Decimals could not be read back.
     """
     where = path or "the value"

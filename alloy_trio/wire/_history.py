@@ -99,7 +99,7 @@ class _Repair:
                         result = block if own == block.tool_use_id else attrs.evolve(block, tool_use_id=own)
                         self._results.setdefault(of[0], []).append(result)
             if message.role == "assistant" and message.tool_uses:
-                uses = self._uses[place] = _told_apart(message.tool_uses)
+                uses = self._uses[place] = told_apart(message.tool_uses)
                 for old, new in zip(message.tool_uses, uses, strict=True):
                     callers[old.id] = place
                     calls[place, old.id] += 1
@@ -122,7 +122,8 @@ def _spoken(message: Message) -> tuple[Block, ...]:
     return tuple(block for block in message.content if not isinstance(block, unfit))
 
 
-def _told_apart(uses: tuple[ToolUse, ...]) -> tuple[ToolUse, ...]:
+def told_apart(uses: tuple[ToolUse, ...]) -> tuple[ToolUse, ...]:
+    """The calls of one message, each with an id of its own; the first of equal ids keeps it."""
     taken = {use.id for use in uses}
     if len(taken) == len(uses):
         return uses

@@ -13,12 +13,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from alloy_trio.values import CompletionRequest, ConfigurationError, Message, Origin, ServerTool, ToolSpec
+from alloy_trio.values import (
+    Completion,
+    CompletionRequest,
+    ConfigurationError,
+    Message,
+    Origin,
+    ServerTool,
+    ToolSpec,
+)
 
 from ._codec import Codec, Decoder, ThinkingOption, WireRequest, WireSettings, dump
+from ._faults import parse_error
 from ._memo import memo
 from ._openai_responses_items import callers_of, items_of, render, wire_name
-from ._openai_responses_stream import ResponsesDecoder
+from ._openai_responses_stream import ResponsesDecoder, is_blocked
 
 _EFFORTS = "none, minimal, low, medium, high, xhigh"
 
@@ -38,6 +47,11 @@ class ResponsesCodec(Codec):
     def decoder(self, settings: WireSettings) -> Decoder:
         """A fresh decoder for one answer."""
         return ResponsesDecoder(settings)
+
+    def completion_from_error(self, settings: WireSettings, status: int, body: bytes) -> Completion | None:
+        """A prompt that Azure's content filter blocks comes as 400 and is a refusal."""
+        error = parse_error(body) if status == 400 else None
+        return ResponsesDecoder(settings).refusal(error) if is_blocked(error) else None
 
 
 def _input(request: CompletionRequest, settings: WireSettings) -> bytes:

@@ -12,9 +12,10 @@ servers send no pieces at all), the rest is one more delta.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from alloy_trio.values import (
     Block,
@@ -35,7 +36,11 @@ from alloy_trio.values import (
 
 from ._codec import Decoder, WireSettings, excerpt
 from ._faults import error_codes, fault_from_error
+from ._history import told_apart
 from ._openai_responses_items import Item, blocks_of, call_id_of, is_whole_call, visible_text
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _TICKS_PER_CENT = 10**8
 """xAI reports the cost in ticks of 1e-10 dollars (checked against its price list)."""
@@ -53,6 +58,18 @@ class ResponsesDecoder(Decoder):
         self._done: dict[int, Item] = {}
         self._pieces: dict[int, list[str]] = {}  # what was handed over of each item
         self._part: dict[int, int] = {}  # which part of a reasoning item the last piece belonged to
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # finish() tries an unclosed event on a copy. Items are never changed in place, so their lists do.
+        copied = copy.copy(self)
+        copied._open, copied._done, copied._part = {**self._open}, {**self._done}, {**self._part}
+        copied._pieces = {index: [*pieces] for index, pieces in self._pieces.items()}
+        return copied
+
+    def refusal(self, error: Any) -> Completion:
+        """The answer that an error about blocked content is."""
+        self._fail(error)
+        return self._complete()
 
     # Events
 
@@ -206,6 +223,8 @@ class ResponsesDecoder(Decoder):
         for item in self._items:
             if not (cut and item.get("type") == "function_call" and not is_whole_call(item)):
                 blocks += blocks_of(item, self.settings.provider)
+        uses = iter(told_apart(tuple(block for block in blocks if isinstance(block, ToolUse))))
+        blocks = [next(uses) if isinstance(block, ToolUse) else block for block in blocks]
         ident = self._response.get("id")
         return Completion(
             Message("assistant", blocks, self.settings.origin),
@@ -262,9 +281,10 @@ class ResponsesDecoder(Decoder):
 
     def _fail(self, error: Any) -> None:
         """Raise what the vendor reports; blocked content is an answer, not an error."""
-        if "contentfilter" not in error_codes(error):
+        if not is_blocked(error):
             raise self._fault(error)
-        words = error.get("message") if isinstance(error, dict) else None
+        inner = error.get("error", error) if isinstance(error, dict) else None
+        words = inner.get("message") if isinstance(inner, dict) else None
         text = words if isinstance(words, str) and words else "The provider's content filter blocked this."
         self._items = [{"type": "message", "content": [{"type": "output_text", "text": text}]}]
         self._outcome = "refused"
@@ -277,6 +297,11 @@ class ResponsesDecoder(Decoder):
         return fault_from_error(
             error, provider=self.settings.provider, request_id=ident if isinstance(ident, str) else None
         )
+
+
+def is_blocked(error: Any) -> bool:
+    """Whether an error says that the vendor's content filter blocked the prompt or the answer."""
+    return "contentfilter" in error_codes(error)
 
 
 def _index(value: dict[str, Any]) -> int:

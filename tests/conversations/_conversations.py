@@ -15,9 +15,9 @@ from typing import Any
 import attrs
 
 from alloy_trio.testing import Exchange
-from alloy_trio.values import Block, Message, ToolResult
+from alloy_trio.values import Message, ToolResult
 
-from ._ignored import pruned
+from ._ignored import REWRITTEN, pruned
 from ._model import Answer, Entry, Parsed, Wire, without_cut_marks
 
 
@@ -45,18 +45,27 @@ class Segment:
     Args:
         turns: its exchanges, by their places in the conversation.
         parent: the place of the exchange whose conversation it goes on with, or None.
+        rewritten: the recorded client gave its answer back in other words, so the run starts from the recorded request.
     """
 
     turns: list[int]
     parent: int | None
+    rewritten: bool
 
 
 @attrs.frozen(kw_only=True)
 class Conversation:
-    """All exchanges of one recording."""
+    """All exchanges of one recording.
+
+    Args:
+        same: strings that name the same thing, and one name for it.
+        unnamed: ids that the recorded client made up for calls which the vendor gave none.
+    """
 
     id: str
     turns: tuple[Turn, ...]
+    same: dict[str, str]
+    unnamed: frozenset[str]
 
 
 def conversations(wire: Wire, records: Iterable[dict[str, Any]]) -> list[Conversation]:
@@ -73,13 +82,15 @@ def conversations(wire: Wire, records: Iterable[dict[str, Any]]) -> list[Convers
     for name, group in grouped.items():
         if len(group) < 2 or not any(wire.answered(record["request"]) for record in group):
             continue
-        chosen.append(Conversation(id=name, turns=tuple(_turns(wire, sorted(group, key=lambda r: r["turn"])))))
+        group.sort(key=lambda record: record["turn"])
+        chosen.append(_conversation(wire, name, group))
     return chosen
 
 
-def _turns(wire: Wire, records: list[dict[str, Any]]) -> list[Turn]:
+def _conversation(wire: Wire, name: str, records: list[dict[str, Any]]) -> Conversation:
     turns: list[Turn] = []
     renamed: dict[str, str] = {}
+    unnamed: set[str] = set()
     for record in records:
         request = wire.whole(without_cut_marks(record["request"]), records)
         streamed = record["response_kind"] == "sse"
@@ -96,9 +107,11 @@ def _turns(wire: Wire, records: list[dict[str, Any]]) -> list[Turn]:
             sent = [entry[2]["id"] for entry in _answered(wire, before, turn) if entry[1] == "call"]
             given = [call[0] for call in before.answer.calls]
             renamed |= {old: new for old, new in zip(sent, given, strict=True) if old != new and new}
+            unnamed |= {old for old, new in zip(sent, given, strict=True) if not new}
             turn = attrs.evolve(turn, request=_with_ids(turn.request, renamed))
         turns.append(turn)
-    return turns
+    same = {key: value for record in records for key, value in wire.same(record).items()}
+    return Conversation(id=name, turns=tuple(turns), same=same, unnamed=frozenset(unnamed))
 
 
 def _with_ids(value: Any, renamed: dict[str, str]) -> Any:
@@ -121,17 +134,24 @@ def segments(wire: Wire, conversation: Conversation) -> list[Segment]:
     for place, turn in enumerate(turns):
         parent = _parent(wire, turns[:place], turn)
         run = next((segment for segment in made if segment.turns[-1] == parent), None)
-        if parent is not None and run is not None and _only_results(wire, turns[parent], turn):
+        rewritten = parent is not None and turns[parent].id in REWRITTEN
+        if parent is not None and run is not None and not rewritten and _only_results(wire, turns[parent], turn):
             run.turns.append(place)
         else:
-            made.append(Segment(turns=[place], parent=parent))
+            made.append(Segment(turns=[place], parent=parent, rewritten=rewritten))
     return made
 
 
 def _parent(wire: Wire, turns: Sequence[Turn], turn: Turn) -> int | None:
+    """The place of the exchange that a request goes on from: the latest of its conversation, by call ids if need be."""
+
+    def closeness(place: int) -> tuple[int, bool, int]:
+        before = turns[place]
+        same_ids = _call_ids(wire, before, turn) == [call[0] for call in before.answer.calls]
+        return len(said(wire, before)), same_ids, place
+
     places = [place for place, before in enumerate(turns) if _continues(wire, before, turn)]
-    exact = [place for place in places if _call_ids(wire, turns[place], turn) == [c[0] for c in turns[place].answer.calls]]
-    return (exact or places or [None])[-1]
+    return max(places, key=closeness, default=None)
 
 
 def _added(wire: Wire, before: Turn, turn: Turn) -> list[Entry]:
@@ -152,17 +172,31 @@ def _continues(wire: Wire, before: Turn, turn: Turn) -> bool:
     if len(now) <= len(known) or now[: len(known)] != known:
         return False
     answered = _answered(wire, before, turn)
-    if before.answer.calls:
-        calls = [(entry[2]["name"], entry[2]["arguments"]) for entry in answered if entry[1] == "call"]
-        return calls == [call[1:] for call in before.answer.calls]
-    return bool(answered) and "".join(entry[2] for entry in answered if entry[1] == "text") == before.answer.text
+    calls = [(entry[2]["name"], entry[2]["arguments"]) for entry in answered if entry[1] == "call"]
+    return bool(answered) and calls == [call[1:] for call in before.answer.calls]
+
+
+def rewritten(wire: Wire, conversation: Conversation) -> list[str]:
+    """The exchanges whose answer the recorded client gave back with other words than it had got."""
+    turns = conversation.turns
+    found = []
+    for place, turn in enumerate(turns):
+        parent = _parent(wire, turns[:place], turn)
+        if parent is not None and not _same_words(wire, turns[parent], turn):
+            found.append(turns[parent].id)
+    return found
+
+
+def _same_words(wire: Wire, before: Turn, turn: Turn) -> bool:
+    text = "".join(entry[2] for entry in _answered(wire, before, turn) if entry[1] == "text")
+    return text.strip() == before.answer.text.strip()
 
 
 def _only_results(wire: Wire, before: Turn, turn: Turn) -> bool:
     added = _added(wire, before, turn)[len(_answered(wire, before, turn)) :]
     results = [entry[2]["id"] for entry in added if entry[1] == "result"]
     same = _settings(wire, before.request) == _settings(wire, turn.request)
-    return same and len(results) == len(added) and set(results) == set(_call_ids(wire, before, turn))
+    return same and bool(results) and len(results) == len(added) and set(results) == set(_call_ids(wire, before, turn))
 
 
 def _settings(wire: Wire, request: dict[str, Any]) -> Any:
@@ -170,14 +204,37 @@ def _settings(wire: Wire, request: dict[str, Any]) -> Any:
     return system, wire.settings(pruned(wire.family, request, request, later=True))
 
 
-def new_blocks(parsed: Parsed) -> tuple[tuple[ToolResult, ...], tuple[Block, ...]]:
-    """Results, and what else the user says, after the last answer of a parsed request."""
-    tail = list(itertools.takewhile(lambda message: message.role == "user", reversed(parsed.messages)))[::-1]
-    blocks = [block for message in tail for block in message.content]
-    return (
-        tuple(block for block in blocks if isinstance(block, ToolResult)),
-        tuple(block for block in blocks if not isinstance(block, ToolResult)),
+def tail(wire: Wire, before: Turn, turn: Turn, parsed: Parsed) -> list[Message]:
+    """What a parsed request holds beyond the answer to the one before it and the results of that answer's calls."""
+    ids = set(_call_ids(wire, before, turn))
+    messages = list(parsed.messages)
+    if not ids:
+        last = max(place for place, message in enumerate(messages) if message.role == "assistant")
+        return messages[last + 1 :]
+    place = next(
+        place
+        for place, message in enumerate(messages)
+        if ids & {block.tool_use_id for block in message.content if isinstance(block, ToolResult)}
     )
+    rest = [b for b in messages[place].content if not (isinstance(b, ToolResult) and b.tool_use_id in ids)]
+    return ([Message.user(rest)] if rest else []) + messages[place + 1 :]
 
 
-__all__ = ["Conversation", "Message", "Segment", "Turn", "conversations", "new_blocks", "said", "segments"]
+def results(wire: Wire, before: Turn, turn: Turn, parsed: Parsed) -> list[ToolResult]:
+    """The results of a turn's calls, in the calls' order, as the request after it holds them."""
+    found = {
+        block.tool_use_id: block
+        for message in parsed.messages
+        for block in message.content
+        if isinstance(block, ToolResult)
+    }
+    return [found[ident] for ident in _call_ids(wire, before, turn)]
+
+
+def continuations(wire: Wire, conversation: Conversation, place: int) -> list[Turn]:
+    """The requests that go on from an exchange."""
+    turns = conversation.turns
+    return [turn for later, turn in enumerate(turns) if _parent(wire, turns[:later], turn) == place]
+
+
+__all__ = ["Conversation", "Segment", "Turn", "continuations", "conversations", "results", "rewritten", "said", "segments", "tail"]

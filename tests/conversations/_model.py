@@ -53,6 +53,7 @@ class Wire:
         provider: makes the provider for a parsed request.
         provider_name: its name.
         answered: whether a request holds the result of a call.
+        same: strings of an answer that name the same thing, and one name for it.
         whole: a request with the conversation that it only refers to; the second argument is all records of the
             conversation.
     """
@@ -66,6 +67,7 @@ class Wire:
     provider: Callable[[str, str, Parsed], Provider]
     provider_name: str
     answered: Callable[[dict[str, Any]], bool]
+    same: Callable[[dict[str, Any]], dict[str, str]] = lambda _record: {}
     whole: Callable[[dict[str, Any], list[dict[str, Any]]], dict[str, Any]] = lambda request, _records: request
 
 

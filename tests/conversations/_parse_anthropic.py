@@ -37,7 +37,7 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
     tools = request.get("tools") or []
     specs = [_spec(tool) for tool in tools if "input_schema" in tool or tool["type"].startswith("memory_")]
     server = [
-        ServerTool(tool["type"], {key: value for key, value in tool.items() if key != "type"})
+        ServerTool(tool["name"], {key: value for key, value in tool.items() if key != "name"})
         for tool in tools
         if "input_schema" not in tool and not tool["type"].startswith("memory_")
     ]
@@ -132,8 +132,13 @@ def _said(block: dict[str, Any]) -> tuple[str, Any]:
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in request.items() if key not in ("messages", "system") and value is not None}
-    if rest.get("tools"):
-        tools = [{"description": "", "strict": False, **tool} if "input_schema" in tool else tool for tool in rest["tools"]]
+    if not rest.get("tools"):
+        rest.pop("tools", None)
+    else:
+        tools = [{**tool, "description": tool.get("description") or "", "strict": bool(tool.get("strict"))}
+            if "input_schema" in tool
+            else tool
+            for tool in rest["tools"]]
         rest["tools"] = sorted(tools, key=lambda tool: tool["name"])
     return rest
 

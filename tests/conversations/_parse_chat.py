@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from alloy_trio.providers import OpenAICompatible
@@ -31,7 +32,7 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
     results: list[Block] = []
     for message in _dialogue(request):
         if message["role"] == "tool":
-            results.append(_result(message))
+            results.append(_result(message, provider))
             continue
         if results:
             messages.append(Message.user(results))
@@ -109,8 +110,11 @@ def _data(url: str) -> tuple[str, bytes]:
     return head, base64.b64decode(data, validate=True)
 
 
-def _result(message: dict[str, Any]) -> ToolResult:
-    return ToolResult(message["tool_call_id"], "".join(part["text"] for part in _parts(message)))
+def _result(message: dict[str, Any], provider: str) -> ToolResult:
+    parts = _parts(message)
+    if all(part["type"] == "text" for part in parts):
+        return ToolResult(message["tool_call_id"], "".join(part["text"] for part in parts))
+    return ToolResult(message["tool_call_id"], [_part(part, provider) for part in parts])
 
 
 def _use(call: dict[str, Any]) -> ToolUse:
@@ -122,31 +126,71 @@ def _use(call: dict[str, Any]) -> ToolUse:
 
 def entries(request: dict[str, Any]) -> list[Entry]:
     found: list[Entry] = [("system", "text", text) for text in ["\n\n".join(_system(request))] if text]
-    for message in _dialogue(request):
-        if message["role"] == "tool":
-            said = [(part["type"], part.get("text", part)) for part in _parts(message)]
-            found.append(("tool", "result", {"id": message["tool_call_id"], "content": said}))
+    for message in _with_media_in_results(_dialogue(request)):
+        role = message["role"]
+        said = [_said(part) for part in _parts(message)]
+        if role == "tool":
+            found.append((role, "result", {"id": message["tool_call_id"], "content": said}))
             continue
-        for part in _parts(message):
-            kind = part["type"]
-            found.append((message["role"], "text" if kind == "text" else "other", part["text"] if kind == "text" else part))
+        found += [(role, *each) for each in said]
         for call in message.get("tool_calls") or ():
-            value = {
-                "id": call["id"],
-                "name": call["function"]["name"],
-                "arguments": arguments(call["function"]["arguments"]),
-            }
-            found.append((message["role"], "call", value))
-        if not _parts(message) and not message.get("tool_calls"):
-            found.append((message["role"], "text", ""))
+            function = call["function"]
+            value = {"id": call["id"], "name": function["name"], "arguments": arguments(function["arguments"])}
+            found.append((role, "call", value))
     return found
+
+
+def _said(part: dict[str, Any]) -> tuple[str, Any]:
+    return ("text", part["text"]) if part["type"] == "text" else ("other", part)
+
+
+_FOLLOWS = re.compile(r"(?:\A\(see|\n\(more follows in) the next user message\)\Z")
+_BELONGS = re.compile(r"What the tool call (\S+) returned besides text:")
+
+
+def _with_media_in_results(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pictures of results put back into them.
+
+    OpenAI takes text only in a ``tool`` message, so ours follow in the next ``user`` message, under a line that names
+    the call; some recorded hosts take them in place. What is said is the same: whose pictures they are is compared.
+    """
+    parts: dict[str, list[dict[str, Any]]] = {}
+    left = []
+    for message in messages:
+        kept, owner = [], None
+        for part in _parts(message):
+            named = _BELONGS.fullmatch(part.get("text", "")) if message["role"] == "user" else None
+            if named:
+                owner = named[1]
+            elif owner is not None and part["type"] != "text":
+                parts.setdefault(owner, []).append(part)
+            else:
+                kept.append(part)
+        if kept or owner is None:
+            left.append({**message, "content": kept} if owner is not None else message)
+    return [
+        {**message, "content": _in_place(message["content"], parts[message["tool_call_id"]])}
+        if message.get("tool_call_id") in parts
+        else message
+        for message in left
+    ]
+
+
+def _in_place(text: str, media: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    words = _FOLLOWS.sub("", text)
+    return [*([{"type": "text", "text": words}] if words else []), *media]
 
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in request.items() if key != "messages" and value is not None}
-    if rest.get("tools"):
+    if not rest.get("tools"):
+        rest.pop("tools", None)
+    else:
         rest["tools"] = sorted(
-            ({"description": "", "strict": False, **tool["function"]} for tool in rest["tools"]),
+            (
+                {**function, "description": function.get("description") or "", "strict": bool(function.get("strict"))}
+                for function in (tool["function"] for tool in rest["tools"])
+            ),
             key=lambda tool: tool["name"],
         )
     return rest
@@ -160,6 +204,10 @@ def answer(body: str, streamed: bool) -> Answer:
         text = _plain(message.get("content"))
         calls = dict(enumerate(_whole(call) for call in message.get("tool_calls") or ()))
     for chunk in sse_objects(body) if streamed else ():
+        if failed := (chunk.get("error") or {}).get("failed_generation"):
+            # The host's own check refused the call: the model is to hear of it, so it is a call all the same.
+            failed_call = json.loads(failed)
+            calls[0] = {"id": "", "name": failed_call["name"], "arguments": json.dumps(failed_call["arguments"])}
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             text += _plain(delta.get("content"))

@@ -42,6 +42,9 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
     known = {"type", "name", "description", "parameters", "strict"}
     if any(set(tool) - known for tool in tools if tool["type"] == "function"):
         extra["tools"] = tools  # fields that a ToolSpec does not have: sent as they are
+    loaded = [tool for item in _items(request) for tool in item.get("tools") or () if tool["type"] == "function"]
+    if loaded:
+        extra["tools"] = tools  # those tools came into the conversation by an item of it: we run them, but do not list them
     schema = None
     if (text := request.get("text")) is not None:
         if set(text) == {"format"} and text["format"]["type"] == "json_schema":
@@ -53,8 +56,7 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         system="\n\n".join(_system(request)) or None,
         tools=tuple(
             ToolSpec(tool["name"], tool.get("description") or "", tool["parameters"], bool(tool.get("strict")))
-            for tool in tools
-            if tool["type"] == "function"
+            for tool in {tool["name"]: tool for tool in [*tools, *loaded] if tool["type"] == "function"}.values()
         ),
         server_tools=tuple(
             ServerTool(tool["type"], {key: value for key, value in tool.items() if key != "type"})
@@ -167,7 +169,10 @@ def _said(item: dict[str, Any]) -> list[tuple[str, Any]]:
             said = [_part_said(part) for part in _parts(item["output"])]
             return [("result", {"id": item["call_id"], "content": said})]
         case "reasoning":
-            return [("reasoning", {key: value for key, value in item.items() if value is not None})]
+            return [("reasoning", {key: value for key, value in item.items() if value})]
+        case "tool_search_call" if item.get("execution") == "server":
+            # Nobody answers it, so the vendor leaves its call_id null; some clients fill in the item's id.
+            return [("other", {key: value for key, value in item.items() if (key, value) != ("call_id", item.get("id"))})]
     return [("other", item)]
 
 
@@ -177,9 +182,12 @@ def _part_said(part: dict[str, Any]) -> tuple[str, Any]:
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in request.items() if key not in ("input", "instructions") and value is not None}
-    if rest.get("tools"):
+    if not rest.get("tools"):
+        rest.pop("tools", None)
+    else:
         tools = [
-            {"description": "", **tool, "strict": bool(tool.get("strict"))} if tool["type"] == "function" else tool
+            {**tool, "description": tool.get("description") or "", "strict": bool(tool.get("strict"))}
+            if tool["type"] == "function" else tool
             for tool in rest["tools"]
         ]
         rest["tools"] = sorted(tools, key=lambda tool: (tool["type"], tool.get("name", "")))
@@ -202,6 +210,19 @@ def answer(body: str, streamed: bool) -> Answer:
     return Answer(
         "".join(words), tuple((call["call_id"], call["name"], arguments(call["arguments"])) for call in calls)
     )
+
+
+def same_reasoning(record: dict[str, Any]) -> dict[str, str]:
+    """Each encrypted form that a stream gives of a reasoning item: it encrypts anew in each event that holds the item."""
+    if record["response_kind"] != "sse":
+        return {}
+    found = {}
+    for event in sse_objects(record["body"]):
+        items = [event["item"]] if "item" in event else (event.get("response") or {}).get("output") or []
+        for item in items:
+            if item["type"] == "reasoning" and item.get("encrypted_content"):
+                found[item["encrypted_content"]] = f"encrypted reasoning of {item['id']}"
+    return found
 
 
 def whole(request: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -246,5 +267,6 @@ WIRE = Wire(
     provider=_provider,
     provider_name="openai",
     whole=whole,
+    same=same_reasoning,
     answered=lambda request: any(item.get("type") == "function_call_output" for item in _items(request)),
 )

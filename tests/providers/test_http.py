@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -82,7 +81,6 @@ REQUEST = CompletionRequest((Message.user("hi"),))
 
 
 def open_sockets() -> int:
-    gc.collect()
     return sum(os.readlink(fd).startswith("socket:") for fd in Path("/proc/self/fd").iterdir() if fd.exists())
 
 
@@ -211,13 +209,17 @@ async def test_a_caller_s_own_client_is_used_and_not_closed() -> None:
     ],
 )
 async def test_every_fault_is_a_typed_error_and_leaves_nothing(
-    fault: Fault, error: type[RemoteError], streaming: bool, caplog: pytest.LogCaptureFixture
+    fault: Fault,
+    error: type[RemoteError],
+    streaming: bool,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     before = open_sockets()
     exchange = streamed(fault=fault) if streaming else whole(fault=fault)
     async with open_replay_server(match=lambda request: exchange) as server:
-        provider = model(server.url, read_timeout=0.2)
+        provider = model(server.url, read_timeout=20)
         with pytest.raises(error) as caught:
             if streaming:
                 async with stream("hi", provider=provider, max_retries=0) as events:
@@ -239,18 +241,18 @@ async def test_every_fault_is_a_typed_error_and_leaves_nothing(
         linked = linked.__cause__ or linked.__context__
 
 
-async def test_transient_faults_are_tried_again() -> None:
+async def test_transient_faults_are_tried_again(autojump_clock: trio.testing.MockClock) -> None:
     script = [whole(fault=Reset()), whole(fault=BAD_GATEWAY), whole(fault=Answer(429, b"", headers={"retry-after-ms": "5"})), whole()]
     async with open_replay_server(script) as server:
-        result = await run("hi", provider=model(server.url), retry_backoff=0.01)
+        result = await run("hi", provider=model(server.url))
     assert result.text == "Hello"
-    assert len(server.requests) >= 3
+    assert len(server.requests) == 4
 
 
 async def test_a_stream_cut_after_output_is_not_tried_again() -> None:
     async with open_replay_server([streamed(fault=Close(after=len(HEAD))), streamed()]) as server:
         with pytest.raises(StreamTruncated) as caught:
-            async with stream("hi", provider=model(server.url), retry_backoff=0.01) as events:
+            async with stream("hi", provider=model(server.url)) as events:
                 await events.drain()
     assert len(server.requests) == 1
     assert caught.value.result is not None
@@ -258,9 +260,9 @@ async def test_a_stream_cut_after_output_is_not_tried_again() -> None:
     assert caught.value.result.status == "error"
 
 
-async def test_a_stream_cut_before_output_is_tried_again() -> None:
+async def test_a_stream_cut_before_output_is_tried_again(autojump_clock: trio.testing.MockClock) -> None:
     async with open_replay_server([streamed(fault=Close(after=10)), streamed()]) as server:
-        async with stream("hi", provider=model(server.url), retry_backoff=0.01) as events:
+        async with stream("hi", provider=model(server.url)) as events:
             assert (await events.drain()).text == "Hello"
     assert len(server.requests) == 2
 
@@ -275,17 +277,17 @@ async def test_a_server_that_leaves_the_connection_open_after_the_end_delays_not
 
 
 @pytest.mark.parametrize("after", [None, 0, 40, len(STREAM) - 1])
-async def test_cancelling_leaves_no_socket(after: int | None) -> None:
+async def test_cancelling_leaves_no_socket(after: int | None, autojump_clock: trio.testing.MockClock) -> None:
     before = open_sockets()
     async with open_replay_server([streamed(fault=Hang(after=after))]) as server:
         async with stream("hi", provider=model(server.url)) as events:
-            with trio.move_on_after(0.05):
+            with trio.move_on_after(0.5):
                 await events.drain()
     assert events.result.status in ("cancelled", "completed")
     assert open_sockets() == before
 
 
-async def test_a_thousand_requests_share_one_object() -> None:
+async def test_two_hundred_requests_at_once_share_one_object() -> None:
     async with open_replay_server(match=lambda request: whole()) as server:
         provider = model(server.url)
         async with provider, trio.open_nursery() as nursery:
