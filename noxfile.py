@@ -72,11 +72,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks, all or those named after ``--``, on the installed, byte-compiled package."""
+    """Run the benchmarks on the installed, byte-compiled package.
+
+    After ``--`` names choose some, and options go to each, as in ``-- bench_deltas --rounds=3``.
+    """
     session.install(".[testing]", *group("bench"))
-    names = session.posargs or sorted(path.stem for path in Path("benchmarks").glob("bench_*.py"))
-    for name in names:
-        session.run("python", f"benchmarks/{name}.py")
+    options = [argument for argument in session.posargs if argument.startswith("-")]
+    names = [argument for argument in session.posargs if not argument.startswith("-")]
+    for name in names or sorted(path.stem for path in Path("benchmarks").glob("bench_*.py")):
+        session.run("python", f"benchmarks/{name}.py", *options)
 
 
 @nox.session

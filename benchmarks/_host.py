@@ -58,7 +58,9 @@ def _serve(connection: socket.socket, prepared: dict[str, list[bytes]]) -> None:
             reader.read(length)
             if path not in prepared:
                 prepared[path] = _pieces(path)
-            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
             pause = PAUSE_SECONDS if path.startswith("/events") else 0.0
             for piece in prepared[path]:
                 connection.sendall(piece)

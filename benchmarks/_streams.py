@@ -44,7 +44,12 @@ def whole(wire: Wire, deltas: int) -> bytes:
     return _json(body)
 
 
-_USAGE = {"input_tokens": 20, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
+_USAGE = {
+    "input_tokens": 20,
+    "cache_creation_input_tokens": 0,
+    "cache_read_input_tokens": 0,
+    "output_tokens": 1,
+}
 _MESSAGE = {"id": "msg_01QLjHm7HKTUHTaJ1mYvyTg4", "type": "message", "role": "assistant", "model": "m"}
 _CHUNK = {"id": "chatcmpl-Bc5GkSfhGzNCbTUPCjSRBE4x3dVlD", "created": 1748531000, "model": "m"}
 _ITEM = "msg_68a4b1f2c5d081a19f6e0d6e6a1b2c3d"

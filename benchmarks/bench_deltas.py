@@ -126,7 +126,9 @@ def main(argv: Sequence[str]) -> int:
     """Run the benchmark; returns the exit status."""
     parser = _measure.parser(__doc__, rounds=7)
     parser.add_argument("--deltas", type=int, default=20_000, help="of the answer (default: %(default)s)")
-    parser.add_argument("--wires", nargs="+", choices=WIRES, default=WIRES, metavar="WIRE", help="of " + " ".join(WIRES))
+    parser.add_argument(
+        "--wires", nargs="+", choices=WIRES, default=WIRES, metavar="WIRE", help="of " + " ".join(WIRES)
+    )
     parser.add_argument("--pieces", nargs="+", choices=("events", "chunks"), default=("events", "chunks"))
     options = parser.parse_args(argv)
     floors: dict[str, Read] = {"minimal parser": minimal_events}
@@ -143,7 +145,9 @@ def main(argv: Sequence[str]) -> int:
                 host = f"{url}/{how}/{options.deltas}"
                 readers: dict[str, Callable[[], Any]] = {"ours": partial(read_ours, wire, host)}
                 readers |= {name: partial(read_bare, wire, host, read) for name, read in floors.items()}
-                contestants = {name: partial(cpu_seconds, read, options.deltas) for name, read in readers.items()}
+                contestants = {
+                    name: partial(cpu_seconds, read, options.deltas) for name, read in readers.items()
+                }
                 measured = _measure.interleaved(contestants, options.rounds)
                 for floor in floors:
                     what = f"{wire}, {how}, {floor}"

@@ -53,14 +53,15 @@ def another_model(name: str, current: Provider, settings: Settings) -> Provider:
     """
     from alloy_trio.providers import PROVIDERS, provider_from_name
 
-    known = [preset.name for preset in PROVIDERS]
+    known = {preset.name: preset for preset in PROVIDERS}
     options: dict[str, Any] = {} if settings.base_url is None else {"base_url": settings.base_url}
     first = name.partition("/")[0]
     if first in known:
         # An address that was given belongs to the provider that it was given for.
         return provider_from_name(name, **(options if first == current.name else {}))
-    if current.name in known:
+    if current.name in known and known[current.name].env_var is not None:
         return provider_from_name(current.name, name, **options)
+    # The built-in one has no other models, so a provider must have been meant.
     return provider_from_name(name)
 
 

@@ -17,8 +17,9 @@ INTERRUPTED = 130
 UNREAD = 141
 """128 and SIGPIPE, as other programs end when their reader has left."""
 
-# After that long without a byte, somebody who forgot that input is read has the right to be told.
-_SILENCE_SECONDS = 2.0
+# How long a pipe may be silent before a question that was given goes without it. Arbitrary: longer than programs
+# take to say their first word, shorter than a person takes to give up.
+_SILENCE_SECONDS = 5.0
 
 
 def start(arguments: Sequence[str]) -> int:
@@ -88,14 +89,20 @@ def _ask(prompt: str, settings: Settings) -> int:
 
 def _question(prompt: str | None, piped: IO[str] | None) -> str:
     """The question, with what was piped in after a blank line."""
-    text = "" if piped is None else _read_all(piped)
-    parts = [part for part in (prompt or "", text) if part.strip()]
+    text = "" if piped is None else _read_all(piped, optional=bool(prompt and prompt.strip()))
+    # Arguments that are no UTF-8 come as halves of surrogate pairs, which no request can carry.
+    words = (prompt or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    parts = [part for part in (words, text) if part.strip()]
     if not parts:
         raise ConfigurationError('there is no question: give one with -p "…" or pipe one in')
     return "\n\n".join(parts)
 
 
-def _read_all(piped: IO[str]) -> str:
+def _read_all(piped: IO[str], *, optional: bool) -> str:
+    """What was piped in. A pipe that stays open and silent is left alone where the text is optional.
+
+    Many a script starts programs with such a pipe as their standard input; waiting for its end would hang them.
+    """
     try:
         number = piped.fileno()
     except OSError:
@@ -103,7 +110,13 @@ def _read_all(piped: IO[str]) -> str:
     import select
 
     if not select.select([number], [], [], _SILENCE_SECONDS)[0]:
-        _complain("waiting for text on standard input; if there is none, start it with </dev/null")
+        if optional:
+            _complain(
+                f"nothing came on standard input within {_SILENCE_SECONDS:g} s; going on without it "
+                "(text that takes longer: put it into a file first; none at all: start with </dev/null)"
+            )
+            return ""
+        _complain("waiting for the question on standard input")
     try:
         return piped.buffer.read().decode("utf-8", "replace")  # type: ignore[attr-defined, no-any-return]
     except OSError as error:
@@ -111,8 +124,11 @@ def _read_all(piped: IO[str]) -> str:
 
 
 def _complain(message: str) -> None:
-    if sys.stderr is not None:
+    try:
         print(f"alloy: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        # Nobody reads it; the exit status says that it went wrong.
+        return
 
 
 def _abandon_output() -> None:

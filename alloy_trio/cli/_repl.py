@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import attrs
 
-from alloy_trio.values import NO_USAGE, ConfigurationError, Message, Text, ToolResult, ToolUse, Usage
+from alloy_trio.values import NO_USAGE, ConfigurationError, Message, Result, Text, ToolResult, ToolUse, Usage
 
 from ._equip import another_model, choose_provider, choose_tools
 from ._interrupts import Interrupts
@@ -45,30 +44,30 @@ def converse(settings: Settings) -> int:
     view = AnswerView(output, conversation.activity, streamed=settings.streamed, verbose=settings.verbose)
     provider = conversation.provider
     conversation.say(f"{provider.name}/{provider.model}; /help lists the commands, Ctrl-D leaves")
-    with _line_editing(conversation.say) as remember:
-        while True:
-            try:
-                line = input(_PROMPT)
-            except KeyboardInterrupt:
-                # The terminal shows ^C; what was typed is dropped.
-                print()
-                continue
-            except EOFError:
-                print()
-                return 0
-            question = line.strip()
-            if not question:
-                continue
-            remember()
-            try:
-                if question.startswith("/"):
-                    if not conversation.command(question):
-                        return 0
-                else:
-                    conversation.ask(question, view)
-            except OutputLost as error:
-                conversation.say(str(error))
-                return FAILED
+    remember = _line_editing(conversation.say)
+    while True:
+        try:
+            line = input(_PROMPT)
+        except KeyboardInterrupt:
+            # The terminal shows ^C; what was typed is dropped.
+            print()
+            continue
+        except EOFError:
+            print()
+            return 0
+        question = line.strip()
+        if not question:
+            continue
+        remember()
+        try:
+            if question.startswith("/"):
+                if not conversation.command(question):
+                    return 0
+            else:
+                conversation.ask(question, view)
+        except OutputLost as error:
+            conversation.say(str(error))
+            return FAILED
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -106,7 +105,7 @@ class Conversation:
                 return
         self.requests += 1
         if ended.result is not None:
-            self.messages = ended.result.messages
+            self.messages = _with_what_was_said(ended.result)
             self.usage += ended.result.usage
         if interrupts.ends_the_program:
             raise SystemExit(ended.status)
@@ -181,14 +180,24 @@ class Conversation:
         self.say("the conversation is forgotten; usage is kept")
 
 
-@contextmanager
-def _line_editing(say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-    """Line editing and history, where Python has readline; yields what saves the history."""
+def _with_what_was_said(result: Result) -> tuple[Message, ...]:
+    """The conversation with the words of an answer that did not come to its end.
+
+    The user has read them and may speak of them ("go on"), so the model has to know them.
+    """
+    messages = result.messages
+    known = any(message.text == result.text for message in messages if message.role == "assistant")
+    if not result.text.strip() or known or not messages or messages[-1].role != "user":
+        return messages
+    return (*messages, Message.assistant(result.text))
+
+
+def _line_editing(say: Callable[[str], None]) -> Callable[[], None]:
+    """Turn on line editing and history, where Python has readline; returns what saves the history."""
     try:
         import readline
     except ImportError:
-        yield lambda: None
-        return
+        return lambda: None
     file = _history_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -197,10 +206,9 @@ def _line_editing(say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
         readline.read_history_file(file)
     except OSError as error:
         say(f"alloy: the history is not kept: {file}: {error.strerror or error}")
-        yield lambda: None
-        return
+        return lambda: None
     readline.set_history_length(_HISTORY_LINES)
-    yield lambda: _save(readline, file)
+    return lambda: _save(readline, file)
 
 
 def _save(readline: ModuleType, file: Path) -> None:

@@ -28,6 +28,9 @@ from alloy_trio.values import (
 
 from ._events import Emitter, error_payload
 
+_OUTPUT = frozenset({"text_delta", "thinking_delta", "tool_input_delta"})
+"""Events that are part of an answer."""
+
 
 class Pieces:
     """The engine's own delta sink: puts the pieces of one attempt straight into the reader's buffer.
@@ -58,24 +61,24 @@ class Pieces:
     async def send_all(self, deltas: Iterable[Delta]) -> None:
         """Hand over deltas that arrived together; see :class:`alloy_trio.abc.DeltaSink`."""
         items: list[tuple[EventName, Any]] = []
+        text = self.text
         for delta in deltas:
             if isinstance(delta, TextDelta):
-                self.output_reached = True
-                self.text.append(delta.text)
+                text.append(delta.text)
                 items.append(("text_delta", delta.text))
             elif isinstance(delta, UsageDelta):
                 self._current = delta.usage
             elif isinstance(delta, ThinkingDelta):
-                self.output_reached = True
                 items.append(("thinking_delta", delta.text))
             elif isinstance(delta, ToolInputDelta):
-                self.output_reached = True
                 payload = {"id": delta.id, "name": delta.name, "partial_json": delta.partial_json}
                 items.append(("tool_input_delta", payload))
             elif isinstance(delta, AttemptFailed):
                 items.append(self._attempt_failed(delta))
             else:
                 raise TypeError(f"a provider sent {delta!r}, which is no delta")
+        if not self.output_reached:
+            self.output_reached = any(name in _OUTPUT for name, _ in items)
         await self._emitter.send(items)
 
     def _attempt_failed(self, failed: AttemptFailed) -> tuple[EventName, Any]:

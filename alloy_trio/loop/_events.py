@@ -8,8 +8,8 @@ there to make room, and a stream without its end would be a lie.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import attrs
 import trio
@@ -30,8 +30,43 @@ class EventStatistics:
     capacity: int
 
 
+class _Draft:
+    """An Event that is being written.
+
+    Changing its class makes it one. To set eight attributes of an instance that is frozen already takes three
+    times as long, and this is done for every delta.
+    """
+
+    __slots__ = tuple(field.name for field in attrs.fields(Event))
+
+    v: int
+    event: EventName
+    seq: int
+    correlation_id: str
+    turn: int
+    ts_ms: int
+    payload: Any
+    parent_id: str | None
+
+    def __init__(
+        self, event: EventName, seq: int, correlation_id: str, turn: int, ts_ms: int, payload: Any, parent_id: str | None
+    ) -> None:
+        self.v = 1
+        self.event = event
+        self.seq = seq
+        self.correlation_id = correlation_id
+        self.turn = turn
+        self.ts_ms = ts_ms
+        self.payload = payload
+        self.parent_id = parent_id
+        self.__class__ = Event  # type: ignore[assignment]
+
+
+_new_event = cast("Callable[[EventName, int, str, int, int, Any, str | None], Event]", _Draft)
+
+
 class Emitter:
-    """Numbers the events of one run and, when somebody listens, holds them for the reader.
+    """Numbers the events of one run and, when somebody listens, holds them for the one reader.
 
     Args:
         correlation_id: goes on every event.
@@ -45,80 +80,95 @@ class Emitter:
         self.turn = 0
         self.seq = 0
         self.ended = False
+        self.buffer: deque[Event] = deque()
         self._capacity = capacity
         self._now_ms = source().now_ms
-        self._buffer: deque[Event] = deque()
-        self._readers = trio.lowlevel.ParkingLot()
+        self._reader: trio.lowlevel.Task | None = None  # that waits for an event
         self._writers = trio.lowlevel.ParkingLot()
+        # Writers come back when half is free, so that a batch passes at a time and not an event.
+        self._few = -1 if capacity is None else capacity // 2
 
     def emit(self, name: EventName, payload: Any) -> int:
         """Put in one event at once, beyond the bound if need be; returns its ``seq``."""
-        self._put(name, payload)
-        self._readers.unpark_all()
+        self._put(((name, payload),))
         return self.seq
 
     async def send(self, items: Iterable[tuple[EventName, Any]]) -> None:
-        """Put in events in order, waiting while the buffer is full.
+        """Put in events in order, waiting while the buffer is full. Together they have one timestamp.
 
         *Cancellation*: what was put in stays, the rest was never numbered.
         *Backpressure*: a slow reader makes this wait.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        for name, payload in items:
-            if self._capacity is not None and len(self._buffer) >= self._capacity:
+        items = tuple(items)
+        if self._capacity is not None:
+            while len(items) > (room := self._capacity - len(self.buffer)):
+                if room > 0:
+                    self._put(items[:room])
+                    items = items[room:]
                 await self.wait_for_room()
-            self._put(name, payload)
-        self._readers.unpark_all()
+        self._put(items)
 
     async def wait_for_room(self) -> None:
         """Wait until the reader has made room; returns at once when nobody listens."""
-        while self._capacity is not None and len(self._buffer) >= self._capacity:
-            self._readers.unpark_all()
+        while self._capacity is not None and len(self.buffer) >= self._capacity:
             await self._writers.park()
 
     def end(self) -> None:
         """No event follows."""
         self.ended = True
-        self._readers.unpark_all()
+        self._wake_reader()
+
+    def take(self) -> Event:
+        """Take the oldest event; there has to be one in ``buffer``."""
+        event = self.buffer.popleft()
+        if len(self.buffer) == self._few:
+            self._writers.unpark_all()
+        return event
 
     async def next(self) -> Event | None:
         """Take the oldest event, waiting for one; None after the end.
 
         *Cancellation*: takes nothing.
         """
-        while not self._buffer:
+        while not self.buffer:
             if self.ended:
                 return None
-            await self._readers.park()
-        event = self._buffer.popleft()
-        # Writers come back when half is free, so that a batch passes at a time and not an event.
-        if self._writers and self._capacity is not None and len(self._buffer) <= self._capacity // 2:
-            self._writers.unpark_all()
-        return event
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+        return self.take()
 
     @property
     def all_read(self) -> bool:
         """Whether the end was reached and nothing is left to read."""
-        return self.ended and not self._buffer
+        return self.ended and not self.buffer
 
     def statistics(self) -> EventStatistics:
         """Where the stream stands."""
-        return EventStatistics(emitted=self.seq, waiting=len(self._buffer), capacity=self._capacity or 0)
+        return EventStatistics(emitted=self.seq, waiting=len(self.buffer), capacity=self._capacity or 0)
 
-    def _put(self, name: EventName, payload: Any) -> None:
-        self.seq += 1
-        if self._capacity is not None:
-            self._buffer.append(
-                Event(
-                    event=name,
-                    seq=self.seq,
-                    correlation_id=self.correlation_id,
-                    turn=self.turn,
-                    ts_ms=self._now_ms(),
-                    payload=payload,
-                    parent_id=self.parent_id,
-                )
-            )
+    def _put(self, items: Sequence[tuple[EventName, Any]]) -> None:
+        if self._capacity is None:
+            self.seq += len(items)
+            return
+        correlation_id, turn, parent_id, ts_ms = self.correlation_id, self.turn, self.parent_id, self._now_ms()
+        append = self.buffer.append
+        seq = self.seq
+        for name, payload in items:
+            seq += 1
+            append(_new_event(name, seq, correlation_id, turn, ts_ms, payload, parent_id))
+        self.seq = seq
+        if self._reader is not None:
+            self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        task, self._reader = self._reader, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def _stop_waiting(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class EventStream:
@@ -136,7 +186,7 @@ class EventStream:
         self._error: BaseException | None = None
         self._left = False
         self._reading = False
-        self._in_a_row = 0
+        self._in_a_row = 1
 
     @property
     def result(self) -> Result:
@@ -172,15 +222,18 @@ class EventStream:
     async def __anext__(self) -> Event:
         if self._reading:
             raise trio.BusyResourceError("another task is reading these events; one reads at a time")
+        emitter = self._emitter
+        if emitter.buffer and self._in_a_row < FAIRNESS_INTERVAL:
+            # Most events go this way: they came together, so nobody has to be waited for.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._in_a_row += 1
+            return emitter.take()
+        self._in_a_row = 1
         self._reading = True
         try:
-            self._in_a_row += 1
-            if self._in_a_row >= FAIRNESS_INTERVAL or not self._emitter.seq:
-                self._in_a_row = 0
+            if emitter.buffer:
                 await trio.lowlevel.checkpoint()
-            else:
-                await trio.lowlevel.checkpoint_if_cancelled()
-            event = await self._emitter.next()
+            event = await emitter.next()
         finally:
             self._reading = False
         if event is not None:

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from alloy_trio._abc import DeltaSink, Provider
-from alloy_trio.values import Completion, CompletionRequest, ConfigurationError, RemoteError, StreamTruncated
+from alloy_trio.values import Completion, CompletionRequest, ConfigurationError, Delta, RemoteError, StreamTruncated
 from alloy_trio.wire import Codec, Decoder, ThinkingOption, WireSettings, fault_from_response
 
 if TYPE_CHECKING:
@@ -237,14 +237,13 @@ async def _receive(response: Response, decoder: Decoder, deltas: DeltaSink | Non
     broken: StreamTruncated | None = None
     with trio.CancelScope() as tail:
         try:
-            while chunk := await response.receive():
-                pieces = decoder.receive(chunk)
-                if pieces and deltas is not None:
-                    await deltas.send_all(pieces)
+            while decoder.failure is None and (chunk := await response.receive()):
+                await _hand_over(decoder.receive(chunk), deltas)
                 if decoder.terminated:
                     tail.deadline = min(tail.deadline, trio.current_time() + TAIL_SECONDS)
         except StreamTruncated as error:
             broken = error
+    await _hand_over(decoder.receive_end(), deltas)
     try:
         # Some servers break off instead of ending the HTTP message: the codec knows whether it has the answer.
         return decoder.finish()
@@ -252,6 +251,11 @@ async def _receive(response: Response, decoder: Decoder, deltas: DeltaSink | Non
         if broken is not None:
             raise broken from None
         raise
+
+
+async def _hand_over(pieces: list[Delta], deltas: DeltaSink | None) -> None:
+    if pieces and deltas is not None:
+        await deltas.send_all(pieces)
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:

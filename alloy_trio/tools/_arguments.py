@@ -14,7 +14,7 @@ from pathlib import Path
 from alloy_trio.values import ToolError
 
 from ._paths import check, resolve
-from ._programs import PROGRAMS, Argument, Invocation, allowed
+from ._programs import Argument, Invocation, allowed
 from ._restricted import Word, parse, refused
 from ._tool import ToolContext
 
@@ -55,15 +55,12 @@ def _argv(invocation: Invocation, context: ToolContext) -> tuple[str, ...]:
     head = [executable(invocation.program)]
     if invocation.subcommand is not None:
         head += ["--no-pager", invocation.subcommand, *_git_switches(invocation.subcommand)]
-        program = PROGRAMS[f"{invocation.program} {invocation.subcommand}"]
-    else:
-        program = PROGRAMS[invocation.program]
     arguments = [text for each in invocation.arguments for text in _texts(each, context)]
     if len(arguments) > MAX_MATCHES:
         raise refused(f"its globs stand for more than {MAX_MATCHES} names")
     for each in invocation.arguments:
         if each.path is not None and not (each.operand and each.word.is_glob):
-            _check_path(each.path, context, program.revisions)
+            _check_path(each.path, context)
     return (*head, *arguments)
 
 
@@ -80,22 +77,20 @@ def _texts(argument: Argument, context: ToolContext) -> list[str]:
         return [argument.word.text]
     matches = sorted(_expand(argument.word, context))
     for match in matches:
-        _check_path(match, context, False)
+        _check_path(match, context)
     # As in a shell, a glob that nothing matches stands for itself; the program will say that it is not there.
     return [f"./{match}" if match.startswith("-") else match for match in matches] or [argument.word.text]
 
 
-def _check_path(path: str, context: ToolContext, revisions: bool) -> None:
+def _check_path(path: str, context: ToolContext) -> None:
     try:
         resolved = resolve(path, context, for_write=False)
     except ToolError as exc:
         raise refused(str(exc)) from exc
-    if revisions:
-        return
     try:
         mode = resolved.stat().st_mode
     except OSError:
-        return  # it is not there or cannot be read: the program says so better
+        return  # a revision, or nothing that can be read: the program says so better
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise refused(f"{path} is a device, pipe or socket")
 

@@ -21,6 +21,7 @@ from ._arguments import plan
 from ._git import base_environment, git_environment
 from ._plain import CUT_NOTE
 from ._processes import GRACE, run_pipeline
+from ._restricted import refused
 from ._tool import MAX_RESULT_CHARS, Tool, ToolContext, tool
 
 DEFAULT_TIMEOUT = 120.0
@@ -66,9 +67,14 @@ class _Output:
         if shown and self._context is not None:
             await self._context.progress(shown)
 
+    @property
+    def missing(self) -> int:
+        """Characters that were cut out of the middle."""
+        return self._count - len(self._head) - len(self._tail)
+
     def text(self) -> str:
-        missing = self._count - len(self._head) - len(self._tail)
-        return f"{self._head}{CUT_NOTE.format(count=missing) if missing else ''}{self._tail}"
+        note = CUT_NOTE.format(count=self.missing) if self.missing else ""
+        return f"{self._head}{note}{self._tail}"
 
 
 def bash_tool(
@@ -180,6 +186,8 @@ async def _run(
 async def _ask(context: ToolContext, argv: Sequence[str], environment: dict[str, str]) -> str:
     answer = _Output(1_000_000, None)
     await _run([argv], context, environment, answer)
+    if answer.missing:
+        raise refused(f"git {argv[1]} has more to say than can be looked through")
     return answer.text()
 
 

@@ -12,6 +12,7 @@ import errno
 import functools
 import operator
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -135,30 +136,37 @@ def replaced(text: str, old: str, new: str, *, everywhere: bool, path: str) -> t
     Raises:
         ToolError: old is not there, or more than once, or nothing would change.
     """
-    if "\r\n" in text and "\r\n" not in old:
-        with_returns = old.replace("\n", "\r\n")
-        if "\n" not in old or (old not in text and with_returns in text):
-            old, new = with_returns, new.replace("\r\n", "\n").replace("\n", "\r\n")
     if old == new:
         raise ToolError("old and new are the same, so nothing would change")
-    count = text.count(old)
-    if count == 0:
+    places = [match.span() for match in _pattern(text, old).finditer(text)]
+    if not places:
         raise ToolError(f"old is not in {path}, so nothing was changed. {_nearest(text, old)}")
-    if count > 1 and not everywhere:
-        lines = ", ".join(str(line) for line in _lines_of(text, old)[:10])
+    if len(places) > 1 and not everywhere:
+        lines = ", ".join(str(text.count("\n", 0, start) + 1) for start, _ in places[:10])
         raise ToolError(
-            f"old is in {path} {count} times (lines {lines}{', …' if count > 10 else ''}), so nothing was "
-            "changed; give more of the text around the right one, or set replace_all"
+            f"old is in {path} {len(places)} times (lines {lines}{', …' if len(places) > 10 else ''}), so "
+            "nothing was changed; give more of the text around the right one, or set replace_all"
         )
-    return text.replace(old, new), count
+    pieces: list[str] = []
+    done = 0
+    for start, end in places:
+        pieces += [text[done:start], _with_ends(new, text[start:end], text)]
+        done = end
+    return "".join([*pieces, text[done:]]), len(places)
 
 
-def _lines_of(text: str, part: str) -> list[int]:
-    lines, start = [], text.find(part)
-    while start >= 0:
-        lines.append(text.count("\n", 0, start) + 1)
-        start = text.find(part, start + len(part))
-    return lines
+def _pattern(text: str, old: str) -> re.Pattern[str]:
+    if "\r" in old or "\r\n" not in text:
+        return re.compile(re.escape(old))
+    return re.compile("\r?\n".join(map(re.escape, old.split("\n"))))
+
+
+def _with_ends(new: str, piece: str, text: str) -> str:
+    """End the lines of ``new`` as those of the piece that it replaces, or else as most of the text's."""
+    if "\n" not in new or "\r" in new:
+        return new
+    model = piece if "\n" in piece else text
+    return new.replace("\n", "\r\n") if 2 * model.count("\r\n") > model.count("\n") else new
 
 
 def _nearest(text: str, old: str) -> str:
@@ -258,13 +266,16 @@ def _opened(resolved: Path, path: str) -> Iterator[IO[bytes]]:
         number = os.open(resolved, _flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
     except FileNotFoundError:
         raise ToolError(f"{path} is not there; {_similar(resolved)}") from None
-    with open(number, "rb") as file:
+    try:
         mode = os.fstat(number).st_mode
         if stat.S_ISDIR(mode):
             raise ToolError(f"{path} is a directory; {_listing(resolved)}")
         if not stat.S_ISREG(mode):
             raise ToolError(f"{path} is not a regular file but a device, pipe or socket, which is not opened")
-        yield file
+        with open(number, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(number)
 
 
 def _similar(resolved: Path) -> str:

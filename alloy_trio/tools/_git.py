@@ -33,6 +33,8 @@ _SAFE = {
     "core.askPass": "false",
     "core.attributesFile": "/dev/null",
     "credential.helper": "",
+    # git diff heeds no GIT_OPTIONAL_LOCKS: it writes what it found into the index, unless told so.
+    "diff.autoRefreshIndex": "false",
     "diff.external": "",
     "diff.ignoreSubmodules": "all",
     "diff.submodule": "short",
@@ -90,9 +92,13 @@ async def git_environment(context: ToolContext, ask: Ask) -> dict[str, str]:
     environment = base_environment(context)
     git = executable("git")
     for question in ("--absolute-git-dir", "--git-common-dir", "--show-toplevel"):
-        answer = (await ask([git, "rev-parse", question], environment)).strip("\n")
-        if answer.startswith("fatal:") or not answer:
+        argv = [git, "rev-parse", "--path-format=absolute", question]
+        answer = (await ask(argv, environment)).removesuffix("\n")
+        if answer.startswith("fatal:"):
             continue  # no repository, or one without files: git will say so, or need no more checks
+        if not answer.startswith("/") or "\n" in answer:
+            # A warning, an odd name, or a git before 2.31, which would not heed the environment either.
+            raise refused(f"git does not say clearly where its repository is: {answer[:200]!r}")
         place = Path(await trio.to_thread.run_sync(os.path.realpath, context.working_directory / answer))
         try:
             check(place, str(place), context)

@@ -132,7 +132,8 @@ def _popen(
     environment: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        list(command),
+        [os.path.basename(command[0]), *command[1:]],
+        executable=command[0],
         stdin=source,
         stdout=target,
         stderr=errors,
@@ -203,10 +204,10 @@ def _lives(group: int) -> bool:
         return False
     if not sys.platform.startswith("linux"):
         return True
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal():
             try:
-                with open(f"/proc/{entry.name}/stat", "rb") as file:
+                with open(f"/proc/{entry}/stat", "rb") as file:
                     state, _, process_group = file.read().rpartition(b")")[2].split()[:3]
             except OSError:
                 continue  # it ended while we looked

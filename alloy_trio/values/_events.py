@@ -27,7 +27,8 @@ EventName: TypeAlias = Literal[
 ]
 
 
-@attrs.frozen(kw_only=True)
+# Without a slot for weak references, so that the loop may lay it out itself: see loop/_events.py.
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Event:
     """One thing that happened in a run.
 

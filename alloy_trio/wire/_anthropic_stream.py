@@ -38,7 +38,7 @@ from alloy_trio.values import (
 )
 
 from ._anthropic_parts import CALLS, Part, string
-from ._codec import Decoder, WireSettings, excerpt
+from ._codec import Decoder, WireSettings, excerpt, load
 from ._faults import fault_from_error
 
 _STOPS: dict[str, StopReason] = {
@@ -76,12 +76,12 @@ class AnthropicDecoder(Decoder):
 
     def _on_event(self, event: str, data: str, deltas: list[Delta]) -> None:
         try:
-            value = json.loads(data)
+            value = load(data)
             handler = self._handlers.get(value["type"])
             if handler is not None:
                 handler(self, value, deltas)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
-            if event == "error":
+            if event == "error" and data.lstrip()[:1] not in "{[":  # plain words, not half an object
                 raise fault_from_error(
                     data, provider=self.settings.provider, request_id=self.request_id
                 ) from exc

@@ -101,12 +101,14 @@ class Decoder(ABC):
     Attributes:
         usage: the last usage that the vendor reported, also when the answer then failed.
         terminated: the terminal event has been seen; what follows it is ignored.
+        failure: the error that the stream reported, once the deltas before it were handed out.
     """
 
     def __init__(self, settings: WireSettings) -> None:
         self.settings = settings
         self.usage = Usage()
         self.terminated = False
+        self.failure: RemoteError | None = None
         self.request_id: str | None = None
         """From the response's headers; the reader of the exchange sets it."""
         self._sse = SSEParser()
@@ -117,9 +119,14 @@ class Decoder(ABC):
     def receive(self, chunk: bytes) -> list[Delta]:
         """Take bytes of the answer, return the deltas that they complete.
 
+        An error in the stream is kept in ``failure`` and raised by the next call: the deltas before it count, however
+        the bytes were divided.
+
         Raises:
             RemoteError: the answer reports an error, or is not what the protocol says.
         """
+        if self.failure is not None:
+            raise self.failure
         if self.terminated:
             return []
         if self._mode is None:
@@ -131,37 +138,58 @@ class Decoder(ABC):
                 raise MalformedReply(f"the answer's body grew beyond {MAX_BODY_BYTES} bytes")
             return []
         deltas: list[Delta] = []
-        for event, data, _id in self._sse.receive(chunk):
-            self._on_event(event, data, deltas)
-            if self.terminated:
-                break
+        try:
+            for event, data, _id in self._sse.receive(chunk):
+                self._on_event(event, data, deltas)
+                if self.terminated:
+                    break
+        except RemoteError as error:
+            self.failure = error
+        return deltas
+
+    def receive_end(self) -> list[Delta]:
+        """The bytes have ended: the deltas of a last event that no blank line ended.
+
+        The standard discards such an event. Servers that forget the blank line mean it; of one that was cut in the
+        middle nothing is taken.
+        """
+        if self.failure is not None or self.terminated or self._mode == "body" or not self._sse.may_hold_event():
+            return []
+        pending, self._sse = self._sse.pending(), SSEParser()
+        deltas: list[Delta] = []
+        if pending is not None:
+            try:
+                self._on_event(pending.event, pending.data, deltas)
+            except MalformedReply:
+                return []
+            except RemoteError as error:
+                self.failure = error
         return deltas
 
     def finish(self) -> Completion:
-        """The completion, once the answer's bytes have ended. Changes nothing.
+        """The completion, once the answer's bytes have ended. Changes nothing but ``usage``.
 
         Raises:
             StreamTruncated: the terminal event did not come.
             MalformedReply: the body is not what the protocol says.
-            RemoteError: a whole body that reports an error.
+            RemoteError: a whole body that reports an error, or the stream's ``failure``.
         """
+        if self.failure is not None:
+            raise self.failure
         if self._mode == "body":
             whole = copy.copy(self)
-            whole._on_body(self._parse_body())
+            try:
+                whole._on_body(self._parse_body())
+            finally:
+                self.usage = whole.usage
             return whole._complete()
-        if self.terminated:
-            return self._complete()
-        if self._sse.may_hold_event():
-            pending = self._sse.pending()
-            if pending is not None:
-                ended = copy.deepcopy(self)
-                try:
-                    ended._on_event(pending.event, pending.data, [])
-                except MalformedReply:
-                    pass  # half an event, as a cut leaves it: the stream is truncated
-                else:
-                    return ended._complete() if ended.terminated else ended._complete_at_eof()
-        return self._complete_at_eof()
+        if not self.terminated and self._sse.may_hold_event():
+            ended = copy.deepcopy(self)
+            ended.receive_end()
+            if ended.failure is not None:
+                raise ended.failure
+            return ended._complete() if ended.terminated else ended._complete_at_eof()
+        return self._complete() if self.terminated else self._complete_at_eof()
 
     @abstractmethod
     def _on_event(self, event: str, data: str, deltas: list[Delta]) -> None:
@@ -201,7 +229,7 @@ class Decoder(ABC):
     def _load(self, data: str) -> Any:
         """One event's data as a JSON object."""
         try:
-            value = json.loads(data)
+            value = load(data)
         except ValueError as exc:
             raise MalformedReply(
                 f"an event of the stream is not JSON: {excerpt(data)}", provider=self.settings.provider
@@ -233,6 +261,22 @@ def excerpt(text: str | bytes, limit: int = 200) -> str:
         text = text[: limit * 4].decode("utf-8", "replace")
     text = " ".join(text.split())
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def load(text: str) -> Any:
+    """What json.loads gives, in half the time when no white space stands around the value.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    try:
+        value, end = _decode(text)
+    except ValueError:
+        return json.loads(text)
+    return value if end == len(text) else json.loads(text)
 
 
 def dump(value: Any) -> bytes:
@@ -277,5 +321,6 @@ __all__ = [
     "WireSettings",
     "dump",
     "excerpt",
+    "load",
     "parse_arguments",
 ]

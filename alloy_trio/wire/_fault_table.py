@@ -79,12 +79,12 @@ def normal(code: str) -> str:
 
 CODES: dict[str, Kind] = {normal(code): kind for kind, codes in _CODES.items() for code in codes.split()}
 
-CODE_PATTERNS: tuple[tuple[re.Pattern[str], Kind], ...] = (
+CODE_PATTERNS: tuple[tuple[str, Kind], ...] = (
     # On normalised codes: organization_spend_limit_exceeded, workspace_spend_limit_exceeded, …
-    (re.compile(r"spendlimit"), "billing"),
+    (r"spendlimit", "billing"),
     # Gemini's quotaId, such as GenerateRequestsPerDayPerProjectPerModel-FreeTier: used up until midnight,
     # although the same error may carry a retryDelay of seconds.
-    (re.compile(r"^generate.*perday"), "billing"),
+    (r"^generate.*perday", "billing"),
 )
 
 STATUSES: dict[int, Kind] = {
@@ -106,14 +106,17 @@ class TextPattern(NamedTuple):
     """A text that decides where no code does: its kind, what to look for, a real message, who writes it."""
 
     kind: Kind
-    pattern: re.Pattern[str]
+    expression: str
     message: str
     vendor: str
 
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The expression, compiled when the first error asks: a run without errors need not pay for it."""
+        return re.compile(self.expression, re.IGNORECASE)
 
-def _text(kind: Kind, pattern: str, message: str, vendor: str) -> TextPattern:
-    return TextPattern(kind, re.compile(pattern, re.IGNORECASE), message, vendor)
 
+_text = TextPattern
 
 TEXTS: tuple[TextPattern, ...] = (
     # The conversation does not fit.

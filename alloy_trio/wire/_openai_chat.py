@@ -162,12 +162,16 @@ class ChatCodec(Codec):
         names = _NO_NAMES
         if dialect.tool_result_name:
             names = {call.id: call.name for message in messages for call in message.tool_uses}
-        key = ("openai_chat", settings.provider, settings.model, dialect)
+        chunks = []
+        answers_own = False
+        for message in messages:
 
-        def render(message: Message) -> bytes:
-            return b",".join([dump(part) for part in render_message(message, settings, dialect, names)])
+            def render(message: Message, own: bool = answers_own) -> bytes:
+                return b",".join(map(dump, render_message(message, settings, dialect, names, own)))
 
-        chunks = [memo.encoded(message, key, render) for message in messages]
+            key = ("openai_chat", settings.provider, settings.model, dialect, answers_own)
+            chunks.append(memo.encoded(message, key, render))
+            answers_own = message.origin == settings.origin
         chunks = [chunk for chunk in chunks if chunk]
         return self._bridged(chunks) if dialect.assistant_after_tool else chunks
 

@@ -54,6 +54,8 @@ class Answer:
         self.refused = False
         self._provider = provider
         self._segments: list[_Segment | Block] = []
+        self._kind: type[Text] | type[Thinking] | None = None  # of the segment that grows
+        self._pieces: list[str] = []  # its text
         self._details = ReasoningDetails()
         self._fields: dict[str, Any] = {}
         self._citations: list[dict[str, Any]] = []
@@ -70,6 +72,8 @@ class Answer:
         other._segments = [
             (part[0], part[1].copy()) if isinstance(part, tuple) else part for part in self._segments
         ]
+        if isinstance(last := other._segments[-1] if self._kind else None, tuple):
+            other._pieces = last[1]
         other._details = self._details.fork()
         other._fields = self._fields.copy()
         other._citations = self._citations.copy()
@@ -85,27 +89,34 @@ class Answer:
             deltas: appended to.
             streamed: it is a delta.
         """
-        readable = next((message[name] for name in _REASONING if message.get(name)), "")
+        content = message.get("content")
+        if len(message) == 1 and content and type(content) is str:
+            # The delta that most deltas are.
+            self.say(Text, content, deltas)
+            return
+        readable = ""
+        for name in _REASONING:
+            if message.get(name):
+                readable = message[name]
+                break
         details = message.get("reasoning_details")
         if details:
             text = self._details.add(details, streamed=streamed)
             readable = readable or text
         if readable:
             self.say(Thinking, readable, deltas)
-        content = message.get("content")
         if content:
             self.add_content(content, deltas)
-        refusal = message.get("refusal")
-        if refusal:
+        if message.get("refusal"):
             self.refused = True
-            self.say(Text, refusal, deltas)
+            self.say(Text, message["refusal"], deltas)
         calls = message.get("tool_calls")
-        if not calls and message.get("function_call"):
-            calls = [{"index": 0, "function": message["function_call"]}]
-        for call in calls or ():
-            if isinstance(call, dict):
+        if calls:
+            for call in _dicts(calls):
                 # In a whole message each entry is a call, whatever its index says.
-                deltas += self.calls.add(call if streamed else call | {"index": None}, seed)
+                self.calls.add(call if streamed else call | {"index": None}, seed, deltas)
+        elif message.get("function_call"):
+            self.calls.add({"index": 0, "function": message["function_call"]}, seed, deltas)
         if not _COMMON.issuperset(message):
             self._add_rarities(message, deltas)
 
@@ -128,7 +139,7 @@ class Answer:
                 self.refused = True
                 self.say(Text, part.get("refusal"), deltas)
             elif isinstance(part, dict):
-                self._segments.append(Opaque(self._provider, part))
+                self._put(Opaque(self._provider, part))
 
     def add_sources(self, chunk: dict[str, Any]) -> None:
         """Take what Perplexity repeats beside the choices of each chunk."""
@@ -138,14 +149,18 @@ class Answer:
 
     def say(self, kind: type[Text] | type[Thinking], text: Any, deltas: list[Delta]) -> None:
         """Take words; anything else is passed over."""
-        if not text or not isinstance(text, str):
+        if not text or type(text) is not str:
             return
-        last = self._segments[-1] if self._segments else None
-        if isinstance(last, tuple) and last[0] is kind:
-            last[1].append(text)
+        if self._kind is kind:
+            self._pieces.append(text)
         else:
-            self._segments.append((kind, [text]))
+            self._kind, self._pieces = kind, [text]
+            self._segments.append((kind, self._pieces))
         deltas.append(TextDelta(text) if kind is Text else ThinkingDelta(text))
+
+    def _put(self, block: Block) -> None:
+        self._segments.append(block)
+        self._kind = None
 
     def blocks(self) -> list[Block]:
         """Everything but the calls. What belongs to the whole message is on the first block of its kind."""
@@ -170,16 +185,14 @@ class Answer:
         return blocks
 
     def _add_rarities(self, message: dict[str, Any], deltas: list[Delta]) -> None:
-        for annotation in message.get("annotations") or ():
-            if isinstance(annotation, dict):
-                self._citations.append(annotation)
+        self._citations += _dicts(message.get("annotations"))
         if message.get("executed_tools"):
             self._add_executed(message["executed_tools"], deltas)
         for name in MESSAGE_FIELDS[1:]:
             if message.get(name) is not None:
                 self._fields[name] = message[name]
-        for image in message.get("images") or ():
-            self._segments.append(Opaque(self._provider, {"images": [image]}))
+        for image in _dicts(message.get("images")):
+            self._put(Opaque(self._provider, {"images": [image]}))
         audio = message.get("audio")
         if isinstance(audio, dict):
             self.say(Text, audio.get("transcript"), deltas)
@@ -188,14 +201,16 @@ class Answer:
 
     def _add_executed(self, tools: Any, deltas: list[Delta]) -> None:
         """Take Groq's own tools: a call, and in the same object or in a later one its output."""
-        for tool in tools if isinstance(tools, list) else ():
-            if not isinstance(tool, dict):
-                continue
+        for tool in _dicts(tools):
             ident, name = f"executed_{tool.get('index', 0)}", str(tool.get("type", ""))
             if not any(isinstance(part, ServerToolUse) and part.id == ident for part in self._segments):
                 raw = tool.get("arguments")
                 raw = raw if isinstance(raw, str) else ""
-                self._segments.append(ServerToolUse(ident, name, parse_arguments(raw)[0]))
+                self._put(ServerToolUse(ident, name, parse_arguments(raw)[0]))
                 deltas.append(ToolInputDelta(ident, name, raw))
             if tool.get("output") is not None:
-                self._segments.append(ServerToolResult(ident, tool["output"]))
+                self._put(ServerToolResult(ident, tool["output"]))
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

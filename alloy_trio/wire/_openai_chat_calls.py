@@ -8,9 +8,9 @@ import json
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from alloy_trio.values import MalformedReply, ToolInputDelta, ToolUse
+from alloy_trio.values import Delta, MalformedReply, ToolInputDelta, ToolUse
 
-from ._codec import dump, excerpt, parse_arguments
+from ._codec import excerpt, parse_arguments
 
 
 class _Call:
@@ -21,7 +21,7 @@ class _Call:
         self.name = ""
         self.arguments: list[str] = []
         self.said = 0
-        """How many pieces of the arguments went out as deltas; the first needs the name."""
+        """How many deltas went out: one that opens the call, once its name is known, then one a piece."""
         self.extra: dict[str, Any] = {}
 
     def fork(self) -> _Call:
@@ -57,17 +57,26 @@ class ToolCalls:
         other._by_index = self._by_index.copy()
         return other
 
-    def add(self, piece: Mapping[str, Any], seed: str) -> list[ToolInputDelta]:
+    def add(self, piece: Mapping[str, Any], seed: str, deltas: list[Delta]) -> None:
         """Take one entry of ``tool_calls``.
 
         Args:
             piece: the entry, whole or partial.
             seed: what the answer is known by; ids that the host does not give are made from it.
-
-        Returns:
-            The deltas to show.
+            deltas: appended to.
         """
         function = piece.get("function")
+        if len(piece) == 2 and type(function) is dict and len(function) == 1:
+            # More arguments for a call that is open: nearly every piece.
+            arguments, index = function.get("arguments"), piece.get("index")
+            at = self._by_index.get(index) if type(index) is int else None
+            if at is not None and arguments and type(arguments) is str:
+                call = self._calls[at]
+                call.arguments.append(arguments)
+                if call.said == len(call.arguments):
+                    call.said += 1
+                    deltas.append(ToolInputDelta(call.id, call.name, arguments))
+                return
         custom = piece.get("custom")
         if not _named(function) and _named(custom) and isinstance(custom, Mapping):
             function = {"name": custom["name"], "arguments": {"input": custom.get("input", "")}}
@@ -78,10 +87,11 @@ class ToolCalls:
         if arguments is None:
             arguments = ""
         elif not isinstance(arguments, str):
-            arguments = dump(arguments).decode()
-        call = self._find(piece.get("index"), _text(piece.get("id")), name, arguments, seed)
-        if call is None:
-            return []
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        found = self._find(piece.get("index"), _text(piece.get("id")), name, arguments, seed)
+        if found is None:
+            return
+        call = found
         if not call.name:
             call.name = name
         if arguments:
@@ -90,7 +100,7 @@ class ToolCalls:
             call.extra["type"] = "custom"
         if piece.get("extra_content") is not None:
             call.extra["extra_content"] = piece["extra_content"]  # Gemini's thought signature
-        return self._say(call)
+        self._say(call, deltas)
 
     def uses(self, *, cut: bool) -> list[ToolUse]:
         """The calls of a finished answer.
@@ -149,15 +159,14 @@ class ToolCalls:
         self._calls.append(_Call(ident))
         return number
 
-    def _say(self, call: _Call) -> list[ToolInputDelta]:
+    def _say(self, call: _Call, deltas: list[Delta]) -> None:
         if not call.name:
-            return []
-        pieces = call.arguments[max(0, call.said - 1) :]
-        deltas = [ToolInputDelta(call.id, call.name, piece) for piece in pieces]
+            return
         if not call.said:
-            deltas.insert(0, ToolInputDelta(call.id, call.name, ""))
+            deltas.append(ToolInputDelta(call.id, call.name, ""))
+        late = call.arguments[max(0, call.said - 1) :]
+        deltas += [ToolInputDelta(call.id, call.name, piece) for piece in late]
         call.said = len(call.arguments) + 1
-        return deltas
 
 
 def _named(part: Any) -> bool:
@@ -172,58 +181,68 @@ def _is_object(raw: str) -> bool:
     return raw.rstrip().endswith("}") and parse_arguments(raw)[1] is None
 
 
+class _Detail:
+    __slots__ = ("fields", "name", "pieces")
+
+    def __init__(self, fields: dict[str, Any], name: str, pieces: list[str]) -> None:
+        self.fields = fields
+        self.name = name
+        """The field that grows: ``text`` or ``summary``."""
+        self.pieces = pieces
+
+    def continued_by(self, piece: dict[str, Any]) -> bool:
+        kind, fields = piece.get("type"), self.fields
+        return (
+            kind == fields.get("type")
+            and (kind == "reasoning.text" or kind == "reasoning.summary")  # encrypted ones come whole
+            and piece.get("index", fields.get("index")) == fields.get("index")
+            and piece.get("id", fields.get("id")) == fields.get("id")
+        )
+
+
 class ReasoningDetails:
     """OpenRouter's ``reasoning_details``: streamed in pieces, returned as if they had come whole."""
 
-    _GROWING = ("text", "summary")
-
     def __init__(self) -> None:
-        self._entries: list[tuple[dict[str, Any], dict[str, list[str]]]] = []
+        self._details: list[_Detail] = []
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self._details)
 
     def fork(self) -> ReasoningDetails:
         """A copy that can be added to without changing this one."""
         other = ReasoningDetails()
-        other._entries = [
-            (fixed.copy(), {name: pieces.copy() for name, pieces in growing.items()})
-            for fixed, growing in self._entries
+        other._details = [
+            _Detail(detail.fields.copy(), detail.name, detail.pieces.copy()) for detail in self._details
         ]
         return other
 
     def add(self, pieces: Any, *, streamed: bool) -> str:
         """Take a message's list, or a delta's; returns what of it can be read."""
-        readable: list[str] = []
+        readable = ""
         for piece in pieces if isinstance(pieces, list) else ():
             if not isinstance(piece, dict):
                 continue
-            text = {name: piece[name] for name in self._GROWING if isinstance(piece.get(name), str)}
-            readable += text.values()
-            if streamed and self._continues(piece):
-                fixed, growing = self._entries[-1]
-                for name, value in piece.items():
-                    if name in text:
-                        growing.setdefault(name, []).append(value)
-                        fixed.setdefault(name, "")
-                    elif value is not None:
-                        fixed[name] = value
+            name = "summary" if "summary" in piece else "text"
+            text = piece.get(name)
+            grown = [text] if isinstance(text, str) else []
+            readable += "".join(grown)
+            last = self._details[-1] if self._details else None
+            if streamed and last is not None and last.continued_by(piece):
+                last.pieces += grown
+                for field, value in piece.items():
+                    if value is not None and field != name:
+                        last.fields[field] = value
             else:
-                self._entries.append((dict(piece), {name: [value] for name, value in text.items()}))
-        return "".join(readable)
+                self._details.append(_Detail(dict(piece), name, grown))
+        return readable
 
     def whole(self) -> list[dict[str, Any]]:
         """The details in the order in which they began."""
         return [
-            fixed | {name: "".join(pieces) for name, pieces in growing.items()}
-            for fixed, growing in self._entries
+            detail.fields | {detail.name: "".join(detail.pieces)} if detail.pieces else detail.fields
+            for detail in self._details
         ]
-
-    def _continues(self, piece: dict[str, Any]) -> bool:
-        if not self._entries or piece.get("type") not in ("reasoning.text", "reasoning.summary"):
-            return False  # encrypted entries come whole
-        last = self._entries[-1][0]
-        return all(piece.get(name, last.get(name)) == last.get(name) for name in ("type", "index", "id"))
 
 
 def failed_call(raw: Any) -> tuple[str, str] | None:
@@ -239,4 +258,4 @@ def failed_call(raw: Any) -> tuple[str, str] | None:
     if not isinstance(call, dict) or not isinstance(call.get("name"), str) or not call["name"]:
         return None
     arguments = call.get("arguments", call.get("parameters", {}))
-    return call["name"], arguments if isinstance(arguments, str) else dump(arguments).decode()
+    return call["name"], arguments if isinstance(arguments, str) else json.dumps(arguments)

@@ -8,6 +8,7 @@ answer as the whole one, at worst without usage, and one that stops before gives
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,16 @@ _BROKEN = {"error": ServerFault, "abort": ServerFault, "insufficient_system_reso
 
 _REFUSED_PROMPT = frozenset({"contentfilter", "contentpolicyviolation", "responsibleaipolicyviolation"})
 
+_PLAIN = frozenset(
+    {
+        *("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider"),
+        *("choices", "usage", "obfuscation", "p", "stream_options"),
+    }
+)
+"""Fields of a chunk that say nothing beside its choices, once the answer has a name; usage may be null."""
+
+_decode = json.JSONDecoder().raw_decode
+
 
 class ChatDecoder(Decoder):
     """One answer of Chat Completions."""
@@ -63,6 +74,7 @@ class ChatDecoder(Decoder):
         self._answer = Answer(settings.provider)
         self._model = ""
         self._id = ""
+        self._seed = ""  # what the ids are made of that the host does not give
         self._finish: str | None = None
         self._usage_seen = False
 
@@ -94,7 +106,7 @@ class ChatDecoder(Decoder):
                 return False
             # Groq withholds a call that breaks its tool's schema. As a call, the model is told what is wrong.
             piece = {"function": {"name": call[0], "arguments": call[1]}}
-            deltas += self._answer.calls.add(piece, f"{self._id}{call}")
+            self._answer.calls.add(piece, f"{self._id}{call}", deltas)
             self._finish = "tool_calls"
         elif codes & _REFUSED_PROMPT or _is_moderation(found):
             self._answer.refused = True
@@ -106,27 +118,54 @@ class ChatDecoder(Decoder):
         return True
 
     def _on_event(self, event: str, data: str, deltas: list[Delta]) -> None:
-        if data[:1] in "[ ":  # most hosts; others send "[DONE] ", or blank lines to keep the connection
+        chunk: Any = None
+        try:
+            # Unlike json.loads this does not look for white space around, which no event but the odd one has.
+            chunk, end = _decode(data)
+        except ValueError:
+            end = -1
+        if end != len(data):
             mark = data.strip()
-            if mark == "[DONE]":
-                self.terminated = True
-            if mark in ("[DONE]", ""):
+            if mark in ("[DONE]", ""):  # some send "[DONE] ", or blank lines to keep the connection
+                self.terminated = mark != ""
                 return
-        if event == "error" and data[:1] != "{":
-            raise self._fault(data)
-        chunk = self._load(data)
-        self._check(chunk, deltas, named_error=event == "error")
-        if self.terminated:
-            return
+            if event == "error" and not data.startswith("{"):
+                raise self._fault(data)
+            chunk = self._load(data)
+        if type(chunk) is not dict:
+            raise MalformedReply(
+                f"an event of the stream is not an object: {excerpt(data)}", provider=self.settings.provider
+            )
         choices = chunk.get("choices")
-        if self._finish is None:
-            self._name(chunk)
-            if choices:
+        if type(choices) is not list:
+            choices = []
+        # Nearly every event is a piece of the answer and nothing beside it.
+        plain = (
+            self._id and choices and event != "error" and _PLAIN.issuperset(chunk) and not chunk.get("usage")
+        )
+        if not plain:
+            self._check(chunk, deltas, named_error=event == "error")
+            if self.terminated:
+                return
+            if self._finish is None:
+                self._name(chunk)
                 self._answer.add_sources(chunk)
-                for choice in choices:
-                    if isinstance(choice, dict) and not choice.get("index"):
-                        self._on_choice(choice, deltas)
-        self._on_usage(chunk, choices, deltas)
+        if choices and self._finish is None:
+            self._on_choices(choices, deltas)
+        if not plain or self._finish is not None:
+            self._on_usage(chunk, choices, deltas)
+
+    def _on_choices(self, choices: Any, deltas: list[Delta]) -> None:
+        for choice in choices:
+            if type(choice) is dict and not choice.get("index"):
+                delta = choice.get("delta")
+                if delta and type(delta) is dict:
+                    self._answer.add(delta, self._seed, deltas, streamed=True)
+                elif type(delta) is not dict:
+                    self._on_message(choice, deltas)
+                reason = choice.get("finish_reason")
+                if reason and isinstance(reason, str):
+                    self._on_finish(choice)
 
     def _on_body(self, body: Any) -> None:
         self._answer = self._answer.fork()
@@ -139,7 +178,10 @@ class ChatDecoder(Decoder):
         self._check(body, [])
         if self.terminated:
             return
-        choices = [choice for choice in body.get("choices") or () if isinstance(choice, dict)]
+        choices = body.get("choices")
+        choices = (
+            [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+        )
         if not choices:
             raise MalformedReply(
                 f"the answer has neither choices nor an error: {excerpt(repr(body))}; "
@@ -152,15 +194,16 @@ class ChatDecoder(Decoder):
             message = {"content": choice.get("text")}
         self._name(body)
         self._answer.add_sources(body)
-        self._answer.add(message, self._id or self._model, [], streamed=False)
+        self._answer.add(message, self._seed, [], streamed=False)
         self._on_finish(choice)
         self._on_usage(body, choices, [])
 
     def _name(self, chunk: dict[str, Any]) -> None:
-        if not self._id and isinstance(chunk.get("id"), str):
-            self._id = chunk["id"]
-        if not self._model and isinstance(chunk.get("model"), str):
-            self._model = chunk["model"]
+        for name in ("id", "model"):
+            value = chunk.get(name)
+            if isinstance(value, str) and not getattr(self, f"_{name}"):
+                setattr(self, f"_{name}", value)
+        self._seed = self._seed or self._id or f"{self._model}/{chunk.get('created')}"
 
     def _check(self, chunk: dict[str, Any], deltas: list[Delta], *, named_error: bool = False) -> None:
         """Raise the error that a chunk or body reports."""
@@ -177,19 +220,14 @@ class ChatDecoder(Decoder):
     def _fault(self, error: Any) -> RemoteError:
         return fault_from_error(error, provider=self.settings.provider, request_id=self.request_id)
 
-    def _on_choice(self, choice: dict[str, Any], deltas: list[Delta]) -> None:
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            if delta:
-                self._answer.add(delta, self._id or self._model, deltas, streamed=True)
-        elif isinstance(choice.get("message"), dict) and not self._answer:
-            # A whole answer as the only chunk.
-            self._answer.add(choice["message"], self._id or self._model, deltas, streamed=False)
+    def _on_message(self, choice: dict[str, Any], deltas: list[Delta]) -> None:
+        """Take a streamed choice without a delta."""
+        message = choice.get("message")
+        if isinstance(message, dict):
+            if not self._answer:  # a whole answer as the only chunk
+                self._answer.add(message, self._seed, deltas, streamed=False)
         elif choice.get("text"):
-            self._answer.add_content(choice["text"], deltas)  # a chunk of the legacy completions
-        reason = choice.get("finish_reason")
-        if reason and isinstance(reason, str):
-            self._on_finish(choice)
+            self._answer.add_content(choice["text"], deltas)  # the legacy completions
 
     def _on_finish(self, choice: dict[str, Any]) -> None:
         reason, native = (

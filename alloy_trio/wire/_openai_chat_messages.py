@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import string
 from collections.abc import Mapping
@@ -53,7 +54,11 @@ def fit_id(ident: str, dialect: Dialect) -> str:
 
 
 def render_message(
-    message: Message, settings: WireSettings, dialect: Dialect, names: Mapping[str, str]
+    message: Message,
+    settings: WireSettings,
+    dialect: Dialect,
+    names: Mapping[str, str],
+    answers_own: bool = False,
 ) -> list[dict[str, Any]]:
     """The wire's messages for one of ours, none if nothing of it may go there.
 
@@ -62,24 +67,26 @@ def render_message(
         settings: says who asks; reasoning and unknown fields return to their origin only.
         dialect: the host's ways.
         names: tool names by the id of the call, for hosts that want them with the results.
+        answers_own: the results in it are of calls that this host made: their ids are its own, and stay.
 
     Raises:
         ConfigurationError: the wire, or this host, cannot carry a block of the user's.
     """
     if message.role == "assistant":
         return _assistant(message, settings, dialect)
-    return _user(message, settings, dialect, names)
+    return _user(message, settings, dialect, names, answers_own)
 
 
 def _user(
-    message: Message, settings: WireSettings, dialect: Dialect, names: Mapping[str, str]
+    message: Message, settings: WireSettings, dialect: Dialect, names: Mapping[str, str], answers_own: bool
 ) -> list[dict[str, Any]]:
     rendered: list[dict[str, Any]] = []
     attached: list[dict[str, Any]] = []
     parts: list[dict[str, Any]] = []
     for block in message.content:
         if isinstance(block, ToolResult):
-            rendered.append(_tool_result(block, dialect, names, attached))
+            ident = block.tool_use_id if answers_own else fit_id(block.tool_use_id, dialect)
+            rendered.append(_tool_result(block, ident, dialect, names, attached))
         else:
             part = _part(block, settings, dialect)
             if part is not None:
@@ -96,19 +103,18 @@ def _user(
 
 
 def _tool_result(
-    result: ToolResult, dialect: Dialect, names: Mapping[str, str], attached: list[dict[str, Any]]
+    result: ToolResult, ident: str, dialect: Dialect, names: Mapping[str, str], attached: list[dict[str, Any]]
 ) -> dict[str, Any]:
     text = result.text
     media = [] if isinstance(result.content, str) else [b for b in result.content if not isinstance(b, Text)]
     if media:
-        ident = fit_id(result.tool_use_id, dialect)
         attached.append({"type": "text", "text": f"What the tool call {ident} returned besides text:"})
         attached.extend(_media(block, dialect) for block in media)
         text = f"{text}\n(more follows in the next user message)" if text else "(see the next user message)"
     if result.is_error and not text.lower().startswith("error"):
         # The wire has no flag for it.
         text = f"Error: {text}"
-    rendered = {"role": "tool", "tool_call_id": fit_id(result.tool_use_id, dialect), "content": text}
+    rendered = {"role": "tool", "tool_call_id": ident, "content": text}
     if dialect.tool_result_name and result.tool_use_id in names:
         rendered["name"] = names[result.tool_use_id]
     return rendered
@@ -211,15 +217,23 @@ def _assistant_text(block: Block) -> str:
 
 def _tool_call(call: ToolUse, mine: bool, dialect: Dialect) -> dict[str, Any]:
     extra = dict(call.extra or {}) if mine else {}
-    rendered: dict[str, Any] = {"id": fit_id(call.id, dialect), "type": "function"}
+    rendered: dict[str, Any] = {"id": call.id if mine else fit_id(call.id, dialect), "type": "function"}
     if extra.pop("type", None) == "custom":
         rendered["type"] = "custom"
         rendered["custom"] = {"name": call.name, "input": call.input.get("input", "")}
     else:
-        # What the model wrote goes back as valid JSON, which hosts insist on, and readable to the model.
-        written = call.input if call.invalid_input is None else {"invalid_json": call.invalid_input}
-        rendered["function"] = {"name": call.name, "arguments": dump(written).decode()}
+        rendered["function"] = {"name": call.name, "arguments": _arguments(call)}
     return rendered | extra
+
+
+def _arguments(call: ToolUse) -> str:
+    # What the model wrote goes back as valid JSON, which hosts insist on, and readable to the model.
+    if call.invalid_input is not None:
+        return dump({"invalid_json": call.invalid_input}).decode()
+    try:
+        return dump(call.input).decode()
+    except ValueError:  # 1e999 is JSON to read but infinite to write
+        return dump({"invalid_json": json.dumps(call.input)}).decode()
 
 
 def _replay_opaque(raw: dict[str, Any], fields: dict[str, Any], chunks: list[dict[str, Any]]) -> None:

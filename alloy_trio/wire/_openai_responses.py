@@ -26,7 +26,7 @@ from alloy_trio.values import (
 from ._codec import Codec, Decoder, ThinkingOption, WireRequest, WireSettings, dump
 from ._faults import parse_error
 from ._memo import memo
-from ._openai_responses_items import callers_of, items_of, render, wire_name
+from ._openai_responses_input import callers_of, items_of, render, wire_name
 from ._openai_responses_stream import ResponsesDecoder, is_blocked
 
 _EFFORTS = "none, minimal, low, medium, high, xhigh"

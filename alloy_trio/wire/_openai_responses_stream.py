@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from alloy_trio.values import (
@@ -30,20 +29,17 @@ from alloy_trio.values import (
     ThinkingDelta,
     ToolInputDelta,
     ToolUse,
-    Usage,
     UsageDelta,
 )
 
 from ._codec import Decoder, WireSettings, excerpt
 from ._faults import error_codes, fault_from_error
 from ._history import told_apart
-from ._openai_responses_items import Item, blocks_of, call_id_of, is_whole_call, visible_text
+from ._openai_responses_items import REFUSAL, Item, blocks_of, call_id_of, is_whole_call, visible_text
+from ._openai_responses_usage import usage_of
 
 if TYPE_CHECKING:
     from typing import Self
-
-_TICKS_PER_CENT = 10**8
-"""xAI reports the cost in ticks of 1e-10 dollars (checked against its price list)."""
 
 
 class ResponsesDecoder(Decoder):
@@ -109,7 +105,7 @@ class ResponsesDecoder(Decoder):
         if text and index in self._open:
             item = self._open[index]
             self._pieces.setdefault(index, []).append(text)
-            deltas.append(ToolInputDelta(call_id_of(item), str(item.get("name") or ""), text))
+            deltas.append(ToolInputDelta(self._call_id(item), str(item.get("name") or ""), text))
 
     def _on_arguments_done(self, value: dict[str, Any], deltas: list[Delta]) -> None:
         index = _index(value)
@@ -124,7 +120,7 @@ class ResponsesDecoder(Decoder):
         # A call of the vendor's own tool is announced too: it is output, and may have an effect.
         if str(item.get("type", "")).endswith("_call"):
             name = item.get("name") or str(item["type"]).removesuffix("_call")
-            deltas.append(ToolInputDelta(call_id_of(item), str(name), ""))
+            deltas.append(ToolInputDelta(self._call_id(item), str(name), ""))
 
     def _on_item_done(self, value: dict[str, Any], deltas: list[Delta]) -> None:
         index, item = _index(value), self._item(value)
@@ -222,16 +218,15 @@ class ResponsesDecoder(Decoder):
         blocks: list[Block] = []
         for item in self._items:
             if not (cut and item.get("type") == "function_call" and not is_whole_call(item)):
-                blocks += blocks_of(item, self.settings.provider)
+                blocks += blocks_of(item, self.settings.provider, self._answer_id() or "")
         uses = iter(told_apart(tuple(block for block in blocks if isinstance(block, ToolUse))))
         blocks = [next(uses) if isinstance(block, ToolUse) else block for block in blocks]
-        ident = self._response.get("id")
         return Completion(
             Message("assistant", blocks, self.settings.origin),
             self._stop_reason(blocks),
             self.usage,
             str(self._response.get("model") or self.settings.model),
-            self.request_id or (ident if isinstance(ident, str) else None),
+            self.request_id or self._answer_id(),
         )
 
     def _stop_reason(self, blocks: list[Block]) -> StopReason:
@@ -241,11 +236,18 @@ class ResponsesDecoder(Decoder):
             details = self._response.get("incomplete_details")
             reason = details.get("reason") if isinstance(details, dict) else None
             return "refusal" if reason == "content_filter" else "max_tokens"
-        if any(isinstance(block, Text) and block.extra and "refusal_part" in block.extra for block in blocks):
+        if any(isinstance(block, Text) and block.extra and REFUSAL in block.extra for block in blocks):
             return "refusal"
         return "tool_use" if any(isinstance(block, ToolUse) for block in blocks) else "end_turn"
 
     # Parts of events
+
+    def _answer_id(self) -> str | None:
+        ident = self._response.get("id")
+        return ident if isinstance(ident, str) else None
+
+    def _call_id(self, item: Item) -> str:
+        return call_id_of(item, self._answer_id() or "")
 
     def _piece(self, value: dict[str, Any]) -> str:
         piece = value.get("delta")
@@ -271,12 +273,12 @@ class ResponsesDecoder(Decoder):
             case "reasoning":
                 deltas.append(ThinkingDelta(rest))
             case "function_call":
-                deltas.append(ToolInputDelta(call_id_of(item), str(item.get("name") or ""), rest))
+                deltas.append(ToolInputDelta(self._call_id(item), str(item.get("name") or ""), rest))
 
     def _report(self, deltas: list[Delta]) -> None:
         reported = self._response.get("usage")
         if isinstance(reported, dict):
-            self.usage = _usage(reported)
+            self.usage = usage_of(reported)
             deltas.append(UsageDelta(self.usage))
 
     def _fail(self, error: Any) -> None:
@@ -293,10 +295,8 @@ class ResponsesDecoder(Decoder):
         return MalformedReply(f"{what}: {excerpt(str(seen))}", provider=self.settings.provider)
 
     def _fault(self, error: Any) -> RemoteError:
-        ident = self.request_id or self._response.get("id")
-        return fault_from_error(
-            error, provider=self.settings.provider, request_id=ident if isinstance(ident, str) else None
-        )
+        ident = self.request_id or self._answer_id()
+        return fault_from_error(error, provider=self.settings.provider, request_id=ident)
 
 
 def is_blocked(error: Any) -> bool:
@@ -307,40 +307,6 @@ def is_blocked(error: Any) -> bool:
 def _index(value: dict[str, Any]) -> int:
     index = value.get("output_index")
     return index if isinstance(index, int) else 0
-
-
-def _usage(reported: dict[str, Any]) -> Usage:
-    read, written = _detail(reported, "input", "cached"), _detail(reported, "input", "cache_write")
-    output, reasoning = _count(reported.get("output_tokens")), _detail(reported, "output", "reasoning")
-    return Usage(
-        input_tokens=max(0, _count(reported.get("input_tokens")) - read - written),
-        cache_read_tokens=read,
-        cache_write_tokens=written,
-        output_tokens=output,
-        reasoning_tokens=min(reasoning, output),
-        cost_cents=_cost(reported),
-    )
-
-
-def _detail(reported: dict[str, Any], side: str, name: str) -> int:
-    details = reported.get(f"{side}_tokens_details")
-    return _count(details.get(f"{name}_tokens")) if isinstance(details, dict) else 0
-
-
-def _count(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
-
-
-def _cost(reported: dict[str, Any]) -> Decimal | None:
-    ticks, dollars = reported.get("cost_in_usd_ticks"), reported.get("cost")
-    if isinstance(ticks, int):
-        return Decimal(ticks) / _TICKS_PER_CENT
-    if isinstance(dollars, int | float | str):
-        try:
-            return Decimal(str(dollars)) * 100
-        except ArithmeticError:
-            return None
-    return None
 
 
 _Handler = Callable[[ResponsesDecoder, dict[str, Any], list[Delta]], None]

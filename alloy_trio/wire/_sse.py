@@ -7,6 +7,8 @@ character that is split over two chunks needs no care.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 from alloy_trio.values import MalformedReply
@@ -26,6 +28,10 @@ class ServerSentEvent(NamedTuple):
     event: str
     data: str
     id: str
+
+
+_new_event = partial(tuple.__new__, ServerSentEvent)
+"""Like calling the class, without a Python frame; takes a tuple of the three fields."""
 
 
 class SSEParser:
@@ -72,24 +78,55 @@ class SSEParser:
         if self._at_start:
             self._at_start = False
             chunk = chunk.removeprefix(_BOM)
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
         # Where the chunk leaves room, none of its lines can be too long.
         may_overflow = self._data_size + len(chunk) > self._max
         events: list[ServerSentEvent] = []
+        if not may_overflow:
+            chunk = self._blocks(chunk, events)
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
         for line in lines:
             if may_overflow:
                 self._check(len(line))
-            if line.startswith(b"data: "):
-                self._data.append(line[6:])
-                self._data_size += len(line) - 5
-            elif line:
-                self._field(line)
-            else:
-                self._dispatch(events)
+            self._line(line, events)
         if rest:
             self._hold(rest)
         return events
+
+    def _blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> bytes:
+        """Take the blocks that blank lines end; returns what stands after the last of these.
+
+        Nearly all blocks are one data line, perhaps under an event line. To cut them out of the text whole
+        takes half the time of going line by line.
+        """
+        if self._data or self._event:
+            first, blank, after = chunk.partition(b"\n\n")
+            if not blank:
+                return chunk
+            for line in (*first.split(b"\n"), b""):
+                self._line(line, events)
+            chunk = after
+        whole, blank, after = chunk.rpartition(b"\n\n")
+        if not blank:
+            return chunk
+        text = whole.decode("utf-8", "replace")
+        if text.startswith("data: "):
+            pieces = text[6:].split("\n\ndata: ")
+            if text.count("\n") == 2 * len(pieces) - 2:
+                events += map(_new_event, zip(repeat("message"), pieces, repeat(self._id), strict=False))
+                return after
+        for block in text.split("\n\n"):
+            start, mark, data = block.partition("data: ")
+            if mark and "\n" not in data:
+                if not start:
+                    events.append(_new_event(("message", data, self._id)))
+                    continue
+                if start.startswith("event: ") and start.find("\n") == len(start) - 1:
+                    events.append(_new_event((start[7:-1] or "message", data, self._id)))
+                    continue
+            for line in (*block.encode().split(b"\n"), b""):
+                self._line(line, events)
+        return after
 
     def pending(self) -> ServerSentEvent | None:
         """The event that has not been dispatched, as if a blank line came now.
@@ -122,6 +159,15 @@ class SSEParser:
                 f"an event of the stream grew beyond {self._max} bytes without ending; "
                 "the server does not speak server-sent events as expected"
             )
+
+    def _line(self, line: bytes, events: list[ServerSentEvent]) -> None:
+        if line.startswith(b"data: "):
+            self._data.append(line[6:])
+            self._data_size += len(line) - 5
+        elif line:
+            self._field(line)
+        else:
+            self._dispatch(events)
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 import pytest
@@ -53,8 +53,8 @@ def alloy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         if name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
 
-    def call(*arguments: str, stdin: str = "", provider: Provider | None = None) -> Called:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    def call(*arguments: str, stdin: str | IO[str] = "", provider: Provider | None = None) -> Called:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         if provider is not None:
             monkeypatch.setattr("alloy_trio.cli._equip.choose_provider", lambda settings: provider)
         status = main(arguments)

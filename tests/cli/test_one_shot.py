@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,37 @@ def test_the_settings_reach_the_model(alloy: Alloy) -> None:
     assert request.messages[-1].text == "hello"
 
 
+def test_a_pipe_that_stays_open_and_silent_does_not_hang_a_question_that_was_given(
+    alloy: Alloy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alloy_trio.cli._main._SILENCE_SECONDS", 0.01)
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe, os.fdopen(writing, "w"):
+        called = alloy("-p", "Hello", stdin=pipe, provider=Scripted(["Hi"]))
+    assert (called.status, called.out) == (0, "Hi\n")
+    assert "standard input" in called.err
+
+
+def test_a_pipe_that_has_begun_is_read_to_its_end(alloy: Alloy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alloy_trio.cli._main._SILENCE_SECONDS", 0.01)
+    model = Scripted(["Hi"])
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe:
+        with os.fdopen(writing, "w") as end:
+            end.write("all of it")
+        alloy("-p", "Hello", stdin=pipe, provider=model)
+    assert model.requests[0].messages[0].text == "Hello\n\nall of it"
+
+
+
 def test_piped_text_is_added_to_the_question_or_is_the_question(alloy: Alloy) -> None:
-    model = Scripted(["1", "2", "3"])
+    model = Scripted(["1", "2", "3", "4"])
     alloy("-p", "Count the words", stdin="a b c\n", provider=model)
     alloy(stdin="What is it?\n", provider=model)
     alloy("-p", "only this", stdin=" \n", provider=model)
+    alloy("-p", "no \udcff UTF-8", provider=model)
     asked = [request.messages[-1].text for request in model.requests]
-    assert asked == ["Count the words\n\na b c\n", "What is it?\n", "only this"]
+    assert asked == ["Count the words\n\na b c\n", "What is it?\n", "only this", "no \ufffd UTF-8"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("-p", ""), ("-p", "  \n"), ("--json",)])

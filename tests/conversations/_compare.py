@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +29,7 @@ def differences(
         recorded: the recorded one.
         later: it is not the first request of its run.
         same: strings that name the same thing, and one name for it.
-        unnamed: recorded ids of calls that the vendor gave none, so that each client made up its own.
+        unnamed: recorded ids of calls that each client names for itself; see Conversation.
         used: receives the rows of the table that removed something.
     """
     if not isinstance(sent, dict):
@@ -36,7 +37,7 @@ def differences(
     one = pruned(wire.family, sent, recorded, later=later, used=used)
     other = pruned(wire.family, recorded, recorded, later=later, used=used)
     left, right = _comparable(wire, one, other, same), _comparable(wire, other, other, same)
-    _name_the_unnamed(left, right, unnamed)
+    _number_calls(left, right, unnamed)
     return [*_said(left, right), *_fields(wire.settings(one), wire.settings(other))]
 
 
@@ -67,13 +68,24 @@ def _replaced(value: Any, names: Mapping[str, str]) -> Any:
     return names.get(value, value) if isinstance(value, str) else value
 
 
-def _name_the_unnamed(sent: list[list[Any]], recorded: list[list[Any]], unnamed: Collection[str]) -> None:
-    """Give calls without an id of the vendor's the same one on both sides, one to one, by where they stand."""
-    ours: dict[str, str] = {}
-    for left, right in zip(sent, recorded, strict=False):
-        if left[1] == right[1] == "call" and right[2]["id"] in unnamed and left[2]["id"] not in ours:
-            ours[left[2]["id"]] = right[2]["id"]
-    sent[:] = _replaced(sent, ours)
+def _number_calls(sent: list[list[Any]], recorded: list[list[Any]], unnamed: Collection[str]) -> None:
+    """Name the calls that each client names for itself by where they stand, on both sides, and their results.
+
+    These are the unnamed ones, and those that share an id in the recorded request: ours are told apart.
+    """
+    times = Counter(entry[2]["id"] for entry in recorded if entry[1] == "call")
+    places = {
+        place
+        for place, entry in enumerate(recorded)
+        if entry[1] == "call" and (entry[2]["id"] in unnamed or times[entry[2]["id"]] > 1)
+    }
+    for entries in (sent, recorded):
+        numbers: dict[str, str] = {}
+        for place, (_, kind, said) in enumerate(entries):
+            if kind == "call" and place in places:
+                numbers[said["id"]] = f"call {place}"
+            if kind in ("call", "result"):
+                said["id"] = numbers.get(said["id"], said["id"])
 
 
 def _said(sent: list[list[Any]], recorded: list[list[Any]]) -> Iterator[str]:
@@ -81,7 +93,8 @@ def _said(sent: list[list[Any]], recorded: list[list[Any]]) -> Iterator[str]:
         left = sent[place] if place < len(sent) else None
         right = recorded[place] if place < len(recorded) else None
         if left and right and left[1] == right[1] == "reasoning":
-            # Recorded clients dropped fields of it (ids, encrypted forms); what they gave back has to be there.
+            # Recorded clients dropped fields of it (ids, encrypted forms); what they gave
+            # back has to be there.
             left = [*left[:2], {key: value for key, value in left[2].items() if key in right[2]}]
         if left != right:
             yield f"entry {place}: sent {_shown(left)}, recorded {_shown(right)}"

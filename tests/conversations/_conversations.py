@@ -1,14 +1,15 @@
 """Recorded conversations, and the runs that they are played back as.
 
-A recording is a series of exchanges. A request that begins with an earlier one, goes on with its answer and then holds
-nothing but the results of the answer's calls was made by an agent loop: such requests are one run of ours. One that
-adds something of the user's, or changes the settings, is the next run on the same conversation. One that begins with
-no earlier request starts a conversation of its own.
+A recording is a series of exchanges. A request that begins with an earlier one, goes on with its answer and
+then holds nothing but the results of the answer's calls was made by an agent loop: such requests are one run
+of ours. One that adds something of the user's, or changes the settings, is the next run on the same
+conversation. One that begins with no earlier request starts a conversation of its own.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from alloy_trio.values import Message, ToolResult
 
 from ._ignored import REWRITTEN, pruned
 from ._model import Answer, Entry, Parsed, Wire, without_cut_marks
+
+_COUNTED = re.compile(r"(?:call)?[_-]?\d{1,4}")
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +48,8 @@ class Segment:
     Args:
         turns: its exchanges, by their places in the conversation.
         parent: the place of the exchange whose conversation it goes on with, or None.
-        rewritten: the recorded client gave its answer back in other words, so the run starts from the recorded request.
+        rewritten: the recorded client gave its answer back in other words, so the run starts from the
+            recorded request.
     """
 
     turns: list[int]
@@ -59,7 +63,8 @@ class Conversation:
 
     Args:
         same: strings that name the same thing, and one name for it.
-        unnamed: ids that the recorded client made up for calls which the vendor gave none.
+        unnamed: ids of calls that the vendor gave none, or only a number that it counts anew in each answer:
+            each client makes up its own.
     """
 
     id: str
@@ -71,8 +76,9 @@ class Conversation:
 def conversations(wire: Wire, records: Iterable[dict[str, Any]]) -> list[Conversation]:
     """The recorded multi-turn conversations with tool calls of one wire.
 
-    The rule: at least two exchanges of one conversation with status 200 on the wire's endpoint whose requests were
-    kept, and a request among them that holds the result of a call (of ours or of the vendor's own tools).
+    The rule: at least two exchanges of one conversation with status 200 on the wire's endpoint whose
+    requests were kept, and a request among them that holds the result of a call (of ours or of the vendor's
+    own tools).
     """
     grouped: dict[str, list[dict[str, Any]]] = {}
     for record in records:
@@ -103,11 +109,13 @@ def _conversation(wire: Wire, name: str, records: list[dict[str, Any]]) -> Conve
         )
         before = turns[parent] if (parent := _parent(wire, turns, turn)) is not None else None
         if before is not None:
-            # Some clients name a call otherwise than the vendor did. One to one, in call and result: put right here.
+            # Some clients name a call otherwise than the vendor did. One to one, in call and
+            # result: put right here.
             sent = [entry[2]["id"] for entry in _answered(wire, before, turn) if entry[1] == "call"]
             given = [call[0] for call in before.answer.calls]
             renamed |= {old: new for old, new in zip(sent, given, strict=True) if old != new and new}
             unnamed |= {old for old, new in zip(sent, given, strict=True) if not new}
+            unnamed |= {new for new in given if _COUNTED.fullmatch(new)}
             turn = attrs.evolve(turn, request=_with_ids(turn.request, renamed))
         turns.append(turn)
     same = {key: value for record in records for key, value in wire.same(record).items()}
@@ -123,7 +131,7 @@ def _with_ids(value: Any, renamed: dict[str, str]) -> Any:
 
 
 def said(wire: Wire, turn: Turn) -> list[Entry]:
-    """What a recorded request says, without its system prompt and without reasoning, which clients drop at will."""
+    """What a recorded request says but the system prompt, and but reasoning, which clients drop at will."""
     return [entry for entry in wire.entries(turn.request) if entry[0] != "system" and entry[1] != "reasoning"]
 
 
@@ -135,7 +143,12 @@ def segments(wire: Wire, conversation: Conversation) -> list[Segment]:
         parent = _parent(wire, turns[:place], turn)
         run = next((segment for segment in made if segment.turns[-1] == parent), None)
         rewritten = parent is not None and turns[parent].id in REWRITTEN
-        if parent is not None and run is not None and not rewritten and _only_results(wire, turns[parent], turn):
+        if (
+            parent is not None
+            and run is not None
+            and not rewritten
+            and _only_results(wire, turns[parent], turn)
+        ):
             run.turns.append(place)
         else:
             made.append(Segment(turns=[place], parent=parent, rewritten=rewritten))
@@ -143,7 +156,7 @@ def segments(wire: Wire, conversation: Conversation) -> list[Segment]:
 
 
 def _parent(wire: Wire, turns: Sequence[Turn], turn: Turn) -> int | None:
-    """The place of the exchange that a request goes on from: the latest of its conversation, by call ids if need be."""
+    """The place of the exchange that a request goes on from; of parallel ones the one with its calls."""
 
     def closeness(place: int) -> tuple[int, bool, int]:
         before = turns[place]
@@ -182,9 +195,23 @@ def rewritten(wire: Wire, conversation: Conversation) -> list[str]:
     found = []
     for place, turn in enumerate(turns):
         parent = _parent(wire, turns[:place], turn)
-        if parent is not None and not _same_words(wire, turns[parent], turn):
+        if parent is not None and not (
+            _same_words(wire, turns[parent], turn) and _same_details(wire, turns[parent], turn)
+        ):
             found.append(turns[parent].id)
     return found
+
+
+def _same_details(wire: Wire, before: Turn, turn: Turn) -> bool:
+    """The namespaces of the calls, and the arguments of the vendor's own searches for tools."""
+    answered = _answered(wire, before, turn)
+    namespaces = tuple(entry[2].get("namespace") for entry in answered if entry[1] == "call")
+    searches = [
+        entry[2] for entry in answered if entry[1] == "other" and entry[2].get("type") == "tool_search_call"
+    ]
+    return namespaces == (before.answer.namespaces or (None,) * len(namespaces)) and all(
+        search["arguments"] in before.answer.searches for search in searches
+    )
 
 
 def _same_words(wire: Wire, before: Turn, turn: Turn) -> bool:
@@ -196,7 +223,12 @@ def _only_results(wire: Wire, before: Turn, turn: Turn) -> bool:
     added = _added(wire, before, turn)[len(_answered(wire, before, turn)) :]
     results = [entry[2]["id"] for entry in added if entry[1] == "result"]
     same = _settings(wire, before.request) == _settings(wire, turn.request)
-    return same and bool(results) and len(results) == len(added) and set(results) == set(_call_ids(wire, before, turn))
+    return (
+        same
+        and bool(results)
+        and len(results) == len(added)
+        and set(results) == set(_call_ids(wire, before, turn))
+    )
 
 
 def _settings(wire: Wire, request: dict[str, Any]) -> Any:
@@ -205,7 +237,7 @@ def _settings(wire: Wire, request: dict[str, Any]) -> Any:
 
 
 def tail(wire: Wire, before: Turn, turn: Turn, parsed: Parsed) -> list[Message]:
-    """What a parsed request holds beyond the answer to the one before it and the results of that answer's calls."""
+    """What a request holds beyond the answer to the one before it and the results of that answer's calls."""
     ids = set(_call_ids(wire, before, turn))
     messages = list(parsed.messages)
     if not ids:
@@ -237,4 +269,15 @@ def continuations(wire: Wire, conversation: Conversation, place: int) -> list[Tu
     return [turn for later, turn in enumerate(turns) if _parent(wire, turns[:later], turn) == place]
 
 
-__all__ = ["Conversation", "Segment", "Turn", "continuations", "conversations", "results", "rewritten", "said", "segments", "tail"]
+__all__ = [
+    "Conversation",
+    "Segment",
+    "Turn",
+    "continuations",
+    "conversations",
+    "results",
+    "rewritten",
+    "said",
+    "segments",
+    "tail",
+]

@@ -13,7 +13,7 @@ from alloy_trio.abc import Provider
 from alloy_trio.values import Message, ServerTool, ToolSpec
 
 Entry = tuple[str, str, Any]
-"""One thing said in a conversation: role, kind ("text", "call", "result", "reasoning" or "other"), and what it says."""
+"""One thing said: its role, its kind ("text", "call", "result", "reasoning" or "other"), and the words."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +37,10 @@ class Answer:
     text: str
     calls: tuple[tuple[str, str, Any], ...]
     """(id, name, arguments) of each; arguments that are not JSON stay text."""
+    searches: tuple[Any, ...] = ()
+    """Arguments of the vendor's own searches for tools."""
+    namespaces: tuple[str | None, ...] = ()
+    """Of the calls, where the wire has such."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,8 +58,8 @@ class Wire:
         provider_name: its name.
         answered: whether a request holds the result of a call.
         same: strings of an answer that name the same thing, and one name for it.
-        whole: a request with the conversation that it only refers to; the second argument is all records of the
-            conversation.
+        whole: a request with the conversation that it only refers to; the second argument is all records of
+            the conversation.
     """
 
     family: str
@@ -68,7 +72,9 @@ class Wire:
     provider_name: str
     answered: Callable[[dict[str, Any]], bool]
     same: Callable[[dict[str, Any]], dict[str, str]] = lambda _record: {}
-    whole: Callable[[dict[str, Any], list[dict[str, Any]]], dict[str, Any]] = lambda request, _records: request
+    whole: Callable[[dict[str, Any], list[dict[str, Any]]], dict[str, Any]] = lambda request, _records: (
+        request
+    )
 
 
 def arguments(text: Any) -> Any:
@@ -87,7 +93,7 @@ _CUT = re.compile(r"__MEDIA_CUT_\d+__")
 
 
 def without_cut_marks(value: Any) -> Any:
-    """The same JSON with shortened pictures and files as valid base64: what is left of them is a whole prefix."""
+    """The same JSON, its shortened pictures and files made valid base64: what is left is a prefix of them."""
     if isinstance(value, dict):
         return {key: without_cut_marks(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -99,7 +105,9 @@ def sse_objects(body: str) -> list[dict[str, Any]]:
     """The JSON objects of a stream's ``data`` fields; what is not JSON is left out."""
     objects = []
     for event in re.split(r"\r\n\r\n|\n\n|\r\r", body):
-        data = "\n".join(line[5:].lstrip(" ") for line in re.split(r"\r\n|\n|\r", event) if line.startswith("data:"))
+        data = "\n".join(
+            line[5:].lstrip(" ") for line in re.split(r"\r\n|\n|\r", event) if line.startswith("data:")
+        )
         try:
             value = json.loads(data)
         except ValueError:

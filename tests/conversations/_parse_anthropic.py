@@ -24,15 +24,27 @@ from alloy_trio.values import (
 
 from ._model import Answer, Entry, Parsed, Wire, arguments, sse_objects
 
-_OWN = {"model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "thinking", "stream"}
+_OWN = {
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "max_tokens",
+    "temperature",
+    "thinking",
+    "stream",
+}
 
 
 def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
-    messages = []
+    messages: list[Message] = []
     for message in request["messages"]:
+        role = message["role"]
         blocks = [_block(block, provider) for block in _list(message["content"])]
-        origin = Origin(provider, model) if message["role"] == "assistant" else None
-        messages.append(Message(message["role"], blocks, origin))
+        if role == "assistant" and messages and messages[-1].role == role:
+            blocks = [*messages.pop().content, *blocks]  # the vendor takes them for one turn
+        messages.append(Message(role, blocks, Origin(provider, model) if role == "assistant" else None))
     extra = {key: value for key, value in request.items() if key not in _OWN}
     tools = request.get("tools") or []
     specs = [_spec(tool) for tool in tools if "input_schema" in tool or tool["type"].startswith("memory_")]
@@ -42,7 +54,11 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         if "input_schema" not in tool and not tool["type"].startswith("memory_")
     ]
     known = {"name", "description", "input_schema", "strict", "type"}
-    if any(set(tool) - known or tool.get("type", "").startswith("memory_") for tool in tools if tool["name"] in {s.name for s in specs}):
+    if any(
+        set(tool) - known or tool.get("type", "").startswith("memory_")
+        for tool in tools
+        if tool["name"] in {s.name for s in specs}
+    ):
         extra["tools"] = tools  # fields that a ToolSpec does not have: sent as they are
     schema = None
     output = request.get("output_config")
@@ -54,7 +70,9 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         if set(choice) - {"type", "name"}:
             extra["tool_choice"] = choice
         else:
-            named = {"auto": "auto", "any": "required", "none": "none"}.get(choice["type"], choice.get("name"))
+            named = {"auto": "auto", "any": "required", "none": "none"}.get(
+                choice["type"], choice.get("name")
+            )
     return Parsed(
         messages=tuple(messages),
         system="\n\n".join(_texts(request.get("system"))) or None,
@@ -62,7 +80,9 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         server_tools=() if "tools" in extra else tuple(server),
         tool_choice=named,
         output_schema=schema,
-        provider_options={key: request[key] for key in ("max_tokens", "temperature", "thinking") if request.get(key)},
+        provider_options={
+            key: request[key] for key in ("max_tokens", "temperature", "thinking") if request.get(key)
+        },
         extra_body=extra,
     )
 
@@ -109,7 +129,9 @@ def _block(block: dict[str, Any], provider: str) -> Block:
 
 
 def entries(request: dict[str, Any]) -> list[Entry]:
-    found: list[Entry] = [("system", "text", text) for text in ["\n\n".join(_texts(request.get("system")))] if text]
+    found: list[Entry] = [
+        ("system", "text", text) for text in ["\n\n".join(_texts(request.get("system")))] if text
+    ]
     for message in request["messages"]:
         for block in _list(message["content"]):
             found.append((message["role"], *_said(block)))
@@ -124,21 +146,31 @@ def _said(block: dict[str, Any]) -> tuple[str, Any]:
             return "call", {"id": block["id"], "name": block["name"], "arguments": block["input"]}
         case "tool_result":
             said = [_said(part) for part in _list(block.get("content"))]
-            return "result", {"id": block["tool_use_id"], "content": said, "error": bool(block.get("is_error"))}
+            return "result", {
+                "id": block["tool_use_id"],
+                "content": said,
+                "error": bool(block.get("is_error")),
+            }
         case "thinking" | "redacted_thinking":
             return "reasoning", block
     return "other", block
 
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in request.items() if key not in ("messages", "system") and value is not None}
+    rest = {
+        key: value
+        for key, value in request.items()
+        if key not in ("messages", "system") and value is not None
+    }
     if not rest.get("tools"):
         rest.pop("tools", None)
     else:
-        tools = [{**tool, "description": tool.get("description") or "", "strict": bool(tool.get("strict"))}
+        tools = [
+            {**tool, "description": tool.get("description") or "", "strict": bool(tool.get("strict"))}
             if "input_schema" in tool
             else tool
-            for tool in rest["tools"]]
+            for tool in rest["tools"]
+        ]
         rest["tools"] = sorted(tools, key=lambda tool: tool["name"])
     return rest
 
@@ -163,7 +195,9 @@ def answer(body: str, streamed: bool) -> Answer:
                 block["input"] = arguments(block["json"])
     return Answer(
         "".join(block["text"] for block in content if block["type"] == "text"),
-        tuple((block["id"], block["name"], block["input"]) for block in content if block["type"] == "tool_use"),
+        tuple(
+            (block["id"], block["name"], block["input"]) for block in content if block["type"] == "tool_use"
+        ),
     )
 
 
@@ -184,6 +218,8 @@ WIRE = Wire(
     provider_name="anthropic",
     # A result of the vendor's own tool that went back counts: "web_search_tool_result", "mcp_tool_result", …
     answered=lambda request: any(
-        block["type"].endswith("tool_result") for message in request["messages"] for block in _list(message["content"])
+        block["type"].endswith("tool_result")
+        for message in request["messages"]
+        for block in _list(message["content"])
     ),
 )

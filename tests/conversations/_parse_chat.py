@@ -23,7 +23,16 @@ from alloy_trio.values import (
 
 from ._model import Answer, Entry, Parsed, Wire, arguments, sse_objects
 
-_OWN = {"model", "messages", "tools", "tool_choice", "temperature", "stream", "stream_options", "response_format"}
+_OWN = {
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "temperature",
+    "stream",
+    "stream_options",
+    "response_format",
+}
 _SYSTEM = ("system", "developer")
 
 
@@ -60,14 +69,19 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         tools=tuple(_spec(tool["function"]) for tool in tools),
         tool_choice=choice["function"]["name"] if isinstance(choice, dict) else choice,
         output_schema=schema,
-        provider_options={"temperature": request["temperature"]} if request.get("temperature") is not None else {},
+        provider_options={"temperature": request["temperature"]}
+        if request.get("temperature") is not None
+        else {},
         extra_body=extra,
     )
 
 
 def _spec(function: dict[str, Any]) -> ToolSpec:
     return ToolSpec(
-        function["name"], function.get("description") or "", function["parameters"], bool(function.get("strict"))
+        function["name"],
+        function.get("description") or "",
+        function["parameters"],
+        bool(function.get("strict")),
     )
 
 
@@ -96,7 +110,7 @@ def _part(part: dict[str, Any], provider: str) -> Block:
     match part:
         case {"type": "text", "text": text}:
             return Text(text)
-        case {"type": "image_url", "image_url": {"url": url, **others}} if not others:
+        case {"type": "image_url", "image_url": {"url": url, **others}} if others.keys() <= {"detail"}:
             if url.startswith("data:"):
                 return Image(*_data(url))
             return Image("image/*", url=url)
@@ -135,7 +149,12 @@ def entries(request: dict[str, Any]) -> list[Entry]:
         found += [(role, *each) for each in said]
         for call in message.get("tool_calls") or ():
             function = call["function"]
-            value = {"id": call["id"], "name": function["name"], "arguments": arguments(function["arguments"])}
+            value = {
+                "id": call["id"],
+                "name": function["name"],
+                "arguments": arguments(function["arguments"]),
+            }
+            value["type"] = call.get("type", "function")
             found.append((role, "call", value))
     return found
 
@@ -151,8 +170,9 @@ _BELONGS = re.compile(r"What the tool call (\S+) returned besides text:")
 def _with_media_in_results(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Pictures of results put back into them.
 
-    OpenAI takes text only in a ``tool`` message, so ours follow in the next ``user`` message, under a line that names
-    the call; some recorded hosts take them in place. What is said is the same: whose pictures they are is compared.
+    OpenAI takes text only in a ``tool`` message, so ours follow in the next ``user`` message, under a line
+    that names the call; some recorded hosts take them in place. What is said is the same: whose pictures
+    they are is compared.
     """
     parts: dict[str, list[dict[str, Any]]] = {}
     left = []
@@ -188,7 +208,11 @@ def settings(request: dict[str, Any]) -> dict[str, Any]:
     else:
         rest["tools"] = sorted(
             (
-                {**function, "description": function.get("description") or "", "strict": bool(function.get("strict"))}
+                {
+                    **function,
+                    "description": function.get("description") or "",
+                    "strict": bool(function.get("strict")),
+                }
                 for function in (tool["function"] for tool in rest["tools"])
             ),
             key=lambda tool: tool["name"],
@@ -207,13 +231,19 @@ def answer(body: str, streamed: bool) -> Answer:
         if failed := (chunk.get("error") or {}).get("failed_generation"):
             # The host's own check refused the call: the model is to hear of it, so it is a call all the same.
             failed_call = json.loads(failed)
-            calls[0] = {"id": "", "name": failed_call["name"], "arguments": json.dumps(failed_call["arguments"])}
+            calls[0] = {
+                "id": "",
+                "name": failed_call["name"],
+                "arguments": json.dumps(failed_call["arguments"]),
+            }
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             text += _plain(delta.get("content"))
             for piece in delta.get("tool_calls") or ():
                 function = piece.get("function") or {}
-                call = calls.setdefault(piece.get("index", len(calls)), {"id": "", "name": "", "arguments": ""})
+                call = calls.setdefault(
+                    piece.get("index", len(calls)), {"id": "", "name": "", "arguments": ""}
+                )
                 call["id"] = call["id"] or piece.get("id") or ""
                 call["name"] = call["name"] or function.get("name") or ""
                 call["arguments"] += function.get("arguments") or ""
@@ -232,7 +262,11 @@ def _plain(content: Any) -> str:
 
 def _provider(url: str, model: str, parsed: Parsed) -> OpenAICompatible:
     return OpenAICompatible(
-        model=model, base_url=f"{url}/v1", api_key="sk-test", extra_body=parsed.extra_body, **parsed.provider_options
+        model=model,
+        base_url=f"{url}/v1",
+        api_key="sk-test",
+        extra_body=parsed.extra_body,
+        **parsed.provider_options,
     )
 
 

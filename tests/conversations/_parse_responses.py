@@ -42,9 +42,11 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
     known = {"type", "name", "description", "parameters", "strict"}
     if any(set(tool) - known for tool in tools if tool["type"] == "function"):
         extra["tools"] = tools  # fields that a ToolSpec does not have: sent as they are
-    loaded = [tool for item in _items(request) for tool in item.get("tools") or () if tool["type"] == "function"]
+    loaded = [
+        tool for item in _items(request) for tool in item.get("tools") or () if tool["type"] == "function"
+    ]
     if loaded:
-        extra["tools"] = tools  # those tools came into the conversation by an item of it: we run them, but do not list them
+        extra["tools"] = tools  # the others came into the conversation by an item of it: run, but not listed
     schema = None
     if (text := request.get("text")) is not None:
         if set(text) == {"format"} and text["format"]["type"] == "json_schema":
@@ -55,8 +57,12 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         messages=tuple(messages),
         system="\n\n".join(_system(request)) or None,
         tools=tuple(
-            ToolSpec(tool["name"], tool.get("description") or "", tool["parameters"], bool(tool.get("strict")))
-            for tool in {tool["name"]: tool for tool in [*tools, *loaded] if tool["type"] == "function"}.values()
+            ToolSpec(
+                tool["name"], tool.get("description") or "", tool["parameters"], bool(tool.get("strict"))
+            )
+            for tool in {
+                tool["name"]: tool for tool in [*tools, *loaded] if tool["type"] == "function"
+            }.values()
         ),
         server_tools=tuple(
             ServerTool(tool["type"], {key: value for key, value in tool.items() if key != "type"})
@@ -65,7 +71,9 @@ def parse(request: dict[str, Any], provider: str, model: str) -> Parsed:
         ),
         tool_choice=request.get("tool_choice"),
         output_schema=schema,
-        provider_options={"temperature": request["temperature"]} if request.get("temperature") is not None else {},
+        provider_options={"temperature": request["temperature"]}
+        if request.get("temperature") is not None
+        else {},
         extra_body=extra,
     )
 
@@ -85,7 +93,8 @@ def _system(request: dict[str, Any]) -> list[str]:
     for item in _items(request):
         if not _is_system(item):
             break
-        texts.append("".join(part["text"] for part in _parts(item.get("content"))))
+        said = [_part_said(part) for part in _parts(item["content"])]
+        texts.append("".join(words for kind, words in said if kind == "text"))
     return texts
 
 
@@ -123,7 +132,7 @@ def _blocks(item: dict[str, Any], role: str, provider: str) -> list[Block]:
         case "function_call_output":
             output = item["output"]
             if not isinstance(output, str):
-                output = [_part(part, provider) for part in output]
+                output = [_part(part, provider, within=True) for part in output]
             return [ToolResult(item["call_id"], output)]
         case "reasoning":
             rest = {key: value for key, value in item.items() if key not in ("type", "encrypted_content")}
@@ -131,18 +140,18 @@ def _blocks(item: dict[str, Any], role: str, provider: str) -> list[Block]:
     return [Opaque(provider, item)]
 
 
-def _part(part: dict[str, Any], provider: str) -> Block:
+def _part(part: dict[str, Any], provider: str, *, within: bool = False) -> Any:
     match part:
         case {"type": "input_text" | "text" | "output_text", "text": text}:
             return Text(text)
-        case {"type": "input_image", "image_url": url}:
+        case {"type": "input_image", "image_url": url} if part.get("detail", "auto") == "auto":
             return Image(*_data(url)) if url.startswith("data:") else Image("image/*", url=url)
         case {"type": "input_file", "file_data": url, "filename": name}:
             return Document(*_data(url), title=name)
         case {"type": "input_file", "file_url": url}:
             return Document("application/octet-stream", url=url)
-    # A part that no block holds: as a message of its own, which is what the wire would take it for.
-    return Opaque(provider, {"role": "user", "content": [part]})
+    # A part that no block holds. Outside of a result it is a message of its own.
+    return Opaque(provider, part if within else {"role": "user", "content": [part]})
 
 
 def _data(url: str) -> tuple[str, bytes]:
@@ -164,30 +173,35 @@ def _said(item: dict[str, Any]) -> list[tuple[str, Any]]:
             return [_part_said(part) for part in _parts(item["content"])]
         case "function_call":
             value = {"id": item["call_id"], "name": item["name"], "arguments": arguments(item["arguments"])}
+            value["namespace"] = item.get("namespace")
             return [("call", value)]
         case "function_call_output":
             said = [_part_said(part) for part in _parts(item["output"])]
             return [("result", {"id": item["call_id"], "content": said})]
         case "reasoning":
             return [("reasoning", {key: value for key, value in item.items() if value})]
-        case "tool_search_call" if item.get("execution") == "server":
-            # Nobody answers it, so the vendor leaves its call_id null; some clients fill in the item's id.
-            return [("other", {key: value for key, value in item.items() if (key, value) != ("call_id", item.get("id"))})]
     return [("other", item)]
 
 
 def _part_said(part: dict[str, Any]) -> tuple[str, Any]:
-    return ("text", part["text"]) if part["type"] in ("input_text", "output_text", "text") else ("other", part)
+    return (
+        ("text", part["text"]) if part["type"] in ("input_text", "output_text", "text") else ("other", part)
+    )
 
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in request.items() if key not in ("input", "instructions") and value is not None}
+    rest = {
+        key: value
+        for key, value in request.items()
+        if key not in ("input", "instructions") and value is not None
+    }
     if not rest.get("tools"):
         rest.pop("tools", None)
     else:
         tools = [
             {**tool, "description": tool.get("description") or "", "strict": bool(tool.get("strict"))}
-            if tool["type"] == "function" else tool
+            if tool["type"] == "function"
+            else tool
             for tool in rest["tools"]
         ]
         rest["tools"] = sorted(tools, key=lambda tool: (tool["type"], tool.get("name", "")))
@@ -208,12 +222,15 @@ def answer(body: str, streamed: bool) -> Answer:
     ]
     calls = [item for item in output if item["type"] == "function_call"]
     return Answer(
-        "".join(words), tuple((call["call_id"], call["name"], arguments(call["arguments"])) for call in calls)
+        "".join(words),
+        tuple((call["call_id"], call["name"], arguments(call["arguments"])) for call in calls),
+        tuple(item["arguments"] for item in output if item["type"] == "tool_search_call"),
+        tuple(call.get("namespace") for call in calls),
     )
 
 
 def same_reasoning(record: dict[str, Any]) -> dict[str, str]:
-    """Each encrypted form that a stream gives of a reasoning item: it encrypts anew in each event that holds the item."""
+    """Each form of a stream's reasoning items: the vendor encrypts anew in each event that holds the item."""
     if record["response_kind"] != "sse":
         return {}
     found = {}
@@ -240,7 +257,9 @@ def whole(request: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, A
                 kept += [*_items(record["request"]), *_output(record)["output"]]
     else:
         return request
-    rest = {key: value for key, value in request.items() if key not in ("previous_response_id", "conversation")}
+    rest = {
+        key: value for key, value in request.items() if key not in ("previous_response_id", "conversation")
+    }
     return {**rest, "input": [*kept, *_items(request)]}
 
 
@@ -253,7 +272,11 @@ def _output(record: dict[str, Any]) -> dict[str, Any]:
 
 def _provider(url: str, model: str, parsed: Parsed) -> OpenAI:
     return OpenAI(
-        model=model, base_url=f"{url}/v1", api_key="sk-test", extra_body=parsed.extra_body, **parsed.provider_options
+        model=model,
+        base_url=f"{url}/v1",
+        api_key="sk-test",
+        extra_body=parsed.extra_body,
+        **parsed.provider_options,
     )
 
 

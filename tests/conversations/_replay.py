@@ -59,7 +59,9 @@ async def replay(
             ended[segment.turns[-1]] = result
             last = turns[segment.turns[-1]]
             if result.text != last.answer.text:
-                problems.append(f"{last.id}: the result's text is {result.text!r}, recorded {last.answer.text!r}")
+                problems.append(
+                    f"{last.id}: the result's text is {result.text!r}, recorded {last.answer.text!r}"
+                )
             told = "".join(turns[place].answer.text for place in segment.turns)
             if streamed is not None and streamed != told:
                 problems.append(f"{label}: the text of the events is {streamed!r}, recorded {told!r}")
@@ -72,7 +74,12 @@ async def replay(
 
 
 async def _run(
-    wire: Wire, conversation: Conversation, segment: Segment, ended: dict[int, Result], url: str, streaming: bool
+    wire: Wire,
+    conversation: Conversation,
+    segment: Segment,
+    ended: dict[int, Result],
+    url: str,
+    streaming: bool,
 ) -> tuple[Result, str | None]:
     first = conversation.turns[segment.turns[0]]
     model = first.request.get("model") or "recorded"
@@ -99,7 +106,9 @@ async def _run(
 
 def _with_open_schemas(parsed: Parsed, recorded: list[dict[str, Any]]) -> Parsed:
     tools = tuple(attrs.evolve(tool, input_schema={"type": "object"}) for tool in parsed.tools)
-    return attrs.evolve(parsed, tools=tools, server_tools=(), extra_body={**parsed.extra_body, "tools": recorded})
+    return attrs.evolve(
+        parsed, tools=tools, server_tools=(), extra_body={**parsed.extra_body, "tools": recorded}
+    )
 
 
 def refused(wire: Wire, conversation: Conversation) -> list[str]:
@@ -146,7 +155,10 @@ def _stand_ins(wire: Wire, conversation: Conversation, segment: Segment, parsed:
             request = wire.parse(after.request, wire.provider_name, "")
             for call, result in zip(turn.answer.calls, results(wire, turn, after, request), strict=True):
                 answers.setdefault((call[1], _key(call[2])), deque()).append(result)
-    return [_stand_in(spec.name, spec.description, spec.input_schema, spec.strict, answers) for spec in parsed.tools]
+    return [
+        _stand_in(spec.name, spec.description, spec.input_schema, spec.strict, answers)
+        for spec in parsed.tools
+    ]
 
 
 def _stand_in(

@@ -124,7 +124,12 @@ async def test_a_barrier_runs_alone_between_its_neighbours(autojump_clock: trio.
 
 async def test_a_failing_call_leaves_its_siblings_alone(autojump_clock: trio.testing.MockClock) -> None:
     events = Events()
-    calls = [use(1, "fail"), use(2, "sleep", seconds=5), use(3, "fail", how="tool"), use(4, "fail", how="group")]
+    calls = [
+        use(1, "fail"),
+        use(2, "sleep", seconds=5),
+        use(3, "fail", how="tool"),
+        use(4, "fail", how="group"),
+    ]
     round_ = round_of(events, calls, [sleep, fail])
     results = await round_.run()
     assert [(each.content, each.is_error) for each in results] == [
@@ -190,9 +195,16 @@ async def test_no_limit_is_no_limit(autojump_clock: trio.testing.MockClock) -> N
     ].content == "slept 1e+06"
 
 
-async def test_a_cancel_finds_each_call_in_one_of_three_states(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_cancel_finds_each_call_in_one_of_three_states(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     events = Events()
-    calls = [use(1, "sleep", seconds=1), use(2, "sleep", seconds=5), use(3, "alone", seconds=1), use(4, "sleep", seconds=1)]
+    calls = [
+        use(1, "sleep", seconds=1),
+        use(2, "sleep", seconds=5),
+        use(3, "alone", seconds=1),
+        use(4, "sleep", seconds=1),
+    ]
     round_ = round_of(events, calls, [sleep, alone])
     with trio.move_on_after(3) as scope:
         await round_.run()
@@ -433,7 +445,9 @@ async def test_the_context_tells_the_deadline_and_carries_progress_and_state(
     base = ToolContext(context={"user": "x"})
     (result,) = await round_of(events, [use(1, "look")], [look], context=base, default_timeout=7).run()
     assert result.content == "7.0"
-    assert events.named("tool_progress") == [{"id": "1", "name": "look", "text": "half", "data": {"percent": 50}}]
+    assert events.named("tool_progress") == [
+        {"id": "1", "name": "look", "text": "half", "data": {"percent": 50}}
+    ]
     assert base.state == {"seen": True}
     events.assert_paired()
 
@@ -470,7 +484,9 @@ class TestAround:
         events.assert_paired()
         return round_, events
 
-    async def test_it_may_change_the_input_and_the_result(self, autojump_clock: trio.testing.MockClock) -> None:
+    async def test_it_may_change_the_input_and_the_result(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
         async def around(call: ToolUse, proceed: Any) -> ToolOutput:
             output = await proceed(attrs.evolve(call, input={"seconds": 2}))
             return ToolOutput(f"[{output.text}]")
@@ -617,6 +633,7 @@ class TestThreads:
         def deaf(context: ToolContext) -> None:
             started.set()
             release.wait(30)
+            trio.from_thread.run(context.progress, "too late")
             ended.set()
 
         limiter = trio.CapacityLimiter(1)
@@ -635,6 +652,7 @@ class TestThreads:
         release.set()
         async with limiter:
             assert ended.is_set()
+        assert events.named("tool_progress") == []
         events.assert_paired()
 
     async def test_a_call_that_waits_for_a_thread_has_not_started(self) -> None:
@@ -657,6 +675,24 @@ class TestThreads:
         assert [each.outcome for each in round_.records()] == ["interrupted", "not_started"]
         assert limiter.borrowed_tokens == 0
         events.assert_paired()
+
+    async def test_a_cancel_together_with_the_free_place_comes_first(self) -> None:
+        @tool
+        def work() -> str:
+            return "ran"
+
+        limiter = trio.CapacityLimiter(1)
+        events = Events()
+        round_ = round_of(events, [use(1, "work")], [work], limiter=limiter)
+        limiter.acquire_on_behalf_of_nowait(self)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(round_.run)
+            await trio.testing.wait_all_tasks_blocked()
+            limiter.release_on_behalf_of(self)
+            nursery.cancel_scope.cancel()
+        assert [each.outcome for each in round_.records()] == ["not_started"]
+        assert limiter.borrowed_tokens == 0
+        assert events.all == []
 
     async def test_places_are_given_back_whatever_happens(self) -> None:
         @tool
@@ -685,7 +721,9 @@ class TestThreads:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["sleep", "alone", "fail", "gone"]), st.integers(0, 4)), min_size=1, max_size=8
+        st.tuples(st.sampled_from(["sleep", "alone", "fail", "gone"]), st.integers(0, 4)),
+        min_size=1,
+        max_size=8,
     ),
     st.integers(0, 20),
 )

@@ -13,7 +13,11 @@ from alloy_trio.tools._problems import json_equal, place
 from alloy_trio.values import ToolDefinitionError
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-4, 4) | st.sampled_from([0.5, 1.0, -2.0]) | st.text("ab", max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-4, 4)
+    | st.sampled_from([0.5, 1.0, -2.0])
+    | st.text("ab", max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=8,
 )
@@ -71,7 +75,9 @@ def schema_strategy() -> st.SearchStrategy[Any]:
 
 
 @given(schema_strategy(), schema_strategy(), json_values)
-def test_it_accepts_what_the_reference_implementation_accepts(schema: Any, definition: Any, value: Any) -> None:
+def test_it_accepts_what_the_reference_implementation_accepts(
+    schema: Any, definition: Any, value: Any
+) -> None:
     oracle = pytest.importorskip("jsonschema", reason="the oracle is not installed (group `oracles`)")
     if isinstance(schema, dict):
         schema = {**schema, "$defs": {"d": definition}}
@@ -138,7 +144,10 @@ def test_a_digit_written_number_is_a_multiple_by_its_digits() -> None:
 
 
 def test_a_recursive_schema_checks_all_levels() -> None:
-    tree = {"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"kids": {"items": {"$ref": "#/$defs/n"}}, "v": {"type": "string"}}}}}
+    tree = {
+        "$ref": "#/$defs/n",
+        "$defs": {"n": {"properties": {"kids": {"items": {"$ref": "#/$defs/n"}}, "v": {"type": "string"}}}},
+    }
     validate = compile_schema(tree)
     assert validate({"v": "a", "kids": [{"v": "b", "kids": []}]}) == ()
     assert [str(each) for each in validate({"kids": [{"kids": [{"v": 1}]}]})] == [

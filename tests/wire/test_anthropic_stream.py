@@ -87,7 +87,7 @@ def test_an_answer_is_read(name: str) -> None:
     assert uses == expect["tool_uses"]
     assert attrs.asdict(completion.usage) == {**expect["usage"], "cost_cents": None}
     assert attrs.asdict(completion.other_usage) == {
-        **expect.get("other_usage", {field: 0 for field in expect["usage"]}),
+        **expect.get("other_usage", dict.fromkeys(expect["usage"], 0)),
         "cost_cents": None,
     }
     thinking = [[b.text, b.signature, b.redacted] for b in message.content if isinstance(b, Thinking)]
@@ -181,11 +181,18 @@ def test_a_fresh_decoder_of_every_beginning_says_truncated(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_a_cut_error_is_an_error(name: str) -> None:
+def test_an_error_that_is_cut_is_a_truncated_answer_until_it_is_whole(name: str) -> None:
     body = body_of(name)
+    whole = getattr(values, FIXTURES[name]["expect"]["error"])
+    seen: list[type[Exception]] = []
     for at in range(len(body)):
-        with pytest.raises(RemoteError):
+        with pytest.raises(RemoteError) as caught:
             read([body[:at]])
+        seen.append(type(caught.value))
+    # First the one, then perhaps the other: nothing else, and no way back.
+    assert set(seen) <= {StreamTruncated, whole}
+    if name != "error_in_plain_words":  # of which half is words as well
+        assert sorted(seen, key=lambda kind: kind is not StreamTruncated) == seen
 
 
 def test_asking_for_the_end_changes_nothing() -> None:
@@ -236,6 +243,11 @@ def test_the_sandbox_of_a_call_is_kept_with_the_call() -> None:
         "caller": {"type": "code_execution_20250825", "tool_id": "srvtoolu_1"},
         "container": "container_1",
     }
+
+
+def test_a_call_of_the_models_own_needs_no_sandbox() -> None:
+    _, completion = read([body_of("direct_call_beside_a_sandbox")])
+    assert completion.message.tool_uses[0].extra == {"caller": {"type": "direct"}}
 
 
 def test_the_vendors_own_blocks_keep_their_wire_form() -> None:

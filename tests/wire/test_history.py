@@ -165,7 +165,8 @@ def test_untouched_messages_stay_the_same_objects() -> None:
             [model(call("1")), model(answer("1")), Message.user("so?")],
             [
                 "messages[0] calls '1', and the next message has no result of it",
-                "messages[1] is the model's and holds a ToolResult; results stand in the user message after calls",
+                "messages[1] is the model's and holds a ToolResult; "
+                "results stand in the user message after calls",
             ],
             [model(call("1")), user(answer("1"), Text("so?"))],
             id="a result in the model's mouth",
@@ -252,7 +253,7 @@ def test_every_call_of_the_model_stays_and_is_answered_once(messages: tuple[Mess
 
 @given(CONVERSATIONS)
 def test_no_result_of_a_known_call_is_lost(messages: tuple[Message, ...]) -> None:
-    """Counted per call: as many true results as there were after it and before the same id was called again."""
+    """Counted per call: as many true results as there were after it, before the same id was called again."""
     expected = 0
     for place, message in enumerate(messages):
         if message.role != "assistant":

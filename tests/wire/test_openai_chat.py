@@ -377,6 +377,12 @@ def test_broken_arguments_go_back_as_json_that_shows_them() -> None:
     assert json.loads(arguments) == {"invalid_json": '{"a": one}'}
 
 
+def test_an_infinite_number_goes_back_as_json_that_shows_it() -> None:
+    call = ToolUse("call_1", "add", json.loads('{"a": 1e999}'))
+    arguments = rendered(call, role="assistant")[0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(arguments) == {"invalid_json": '{"a": Infinity}'}
+
+
 @given(st.text())
 def test_any_broken_arguments_go_back_as_json(raw: str) -> None:
     arguments = rendered(ToolUse("c", "add", {}, raw), role="assistant")[0]["tool_calls"][0]["function"][
@@ -525,8 +531,9 @@ def conversation() -> list[Message]:
 def test_a_body_is_what_a_naive_rendering_gives(dialect: Dialect) -> None:
     messages = conversation()
     naive = [{"role": "system", "content": "Be brief. ü"}]
-    for message in messages:
-        naive += render_message(message, SETTINGS, dialect, {})
+    for before, message in zip([None, *messages], messages, strict=False):
+        answers_own = before is not None and before.origin == SETTINGS.origin
+        naive += render_message(message, SETTINGS, dialect, {}, answers_own)
     request = CompletionRequest(messages, tools=[ADD], system="Be brief. ü")
     body = ChatCodec(dialect).encode(request, SETTINGS, stream=True).body
     head = {name: value for name, value in json.loads(body).items() if name != "messages"}

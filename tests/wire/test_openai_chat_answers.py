@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import alloy_trio.values
 from alloy_trio.values import (
     Completion,
+    CompletionRequest,
     ContextOverflow,
     Delta,
     MalformedReply,
@@ -182,6 +183,8 @@ def test_an_answer_means_what_its_fixture_says(name: str) -> None:
     assert [block.raw for block in content if isinstance(block, Opaque)] == expect.get("opaque", [])
     citations = [item for block in content if isinstance(block, Text) for item in block.citations]
     assert citations == expect.get("citations", [])
+    if "blocks" in expect:
+        assert [type(block).__name__ for block in content] == expect["blocks"]
     runs = [block for block in content if isinstance(block, ServerToolUse)]
     outputs = {block.tool_use_id: block.content for block in content if isinstance(block, ServerToolResult)}
     assert [[run.id, run.name, run.input, outputs.get(run.id)] for run in runs] == expect.get("server", [])
@@ -300,6 +303,60 @@ def test_an_id_that_the_host_does_not_give_differs_from_answer_to_answer() -> No
         assert isinstance(outcome, Completion)
         ids |= {call.id for call in outcome.message.tool_uses}
     assert len(ids) == 4
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "x", "{}", "stop"]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "text", "id", "index"]), inner)
+    ),
+    max_leaves=4,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for key, item in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield from places(item, (*path, key))
+
+
+@given(data=st.data(), name=st.sampled_from(sorted(FIXTURES)))
+def test_an_odd_value_anywhere_is_an_answer_or_an_error_of_ours(data: st.DataObject, name: str) -> None:
+    """No host's mistake comes out as a KeyError or a TypeError."""
+    body = FIXTURES[name]["body"]
+    parts = [body] if body[:1] in "{[" else body.split("\n\n")
+    values = {}
+    for number, part in enumerate(parts):
+        try:
+            values[number] = json.loads(part.removeprefix("data: "))
+        except ValueError:
+            continue
+    for _ in range(data.draw(st.integers(1, 3))):
+        spots = [(number, path) for number, value in values.items() for path in places(value)]
+        if not spots:
+            return
+        number, path = data.draw(st.sampled_from(spots))
+        holder = values[number]
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = data.draw(JSON)
+    prefix = "" if body[:1] in "{[" else "data: "
+    for number, value in values.items():
+        parts[number] = prefix + json.dumps(value)
+    odd = "\n\n".join(parts).encode()
+    whole = read(decoder_for(FIXTURES[name]), [odd])
+    if isinstance(whole[1], Completion):
+        check_message(whole[1])
+        codec = ChatCodec(dialect_of(FIXTURES[name]))
+        codec.encode(CompletionRequest((whole[1].message,)), SETTINGS, stream=False)
+    check_same(read(decoder_for(FIXTURES[name]), bytewise(odd)), whole)
 
 
 # --- errors with a status ---------------------------------------------------------------------------------

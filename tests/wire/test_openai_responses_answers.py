@@ -86,7 +86,7 @@ def read(chunks: Iterable[bytes]) -> Outcome:
 
 
 def same(outcome: Outcome, other: Outcome) -> bool:
-    """Whether two readings of the same bytes agree. What came in one piece with an error is not handed over."""
+    """Whether two readings of the same bytes agree; what came in one chunk with an error is not given out."""
     if isinstance(other[1], Completion):
         return outcome == other
     (short, kind), (long, other_kind) = sorted([outcome, other], key=lambda each: len(each[0]))
@@ -263,7 +263,8 @@ def test_a_fixture_cut_anywhere_gives_the_same_answer_or_none(name: str) -> None
     body = body_of(FIXTURES[name])
     truncated, outcome = ask_everywhere(body)
     assert same(outcome, read([body]))
-    assert truncated >= min(earliest_end(body), len(body)) * 0.9 or not body
+    if isinstance(outcome[1], Completion):
+        assert truncated == earliest_end(body)
 
 
 @pytest.mark.parametrize("name", ["text", "call", "server_tools", "text_whole"])
@@ -355,7 +356,7 @@ def test_a_recorded_stream_cut_anywhere_gives_the_same_answer_or_none(answers: l
             continue  # the next test samples the long ones
         truncated, outcome = ask_everywhere(body)
         assert same(outcome, read([body])), record["id"]
-        assert truncated >= earliest_end(body) - len("data: {}") * 200
+        assert truncated >= earliest_end(body), record["id"]
 
 
 def test_long_recordings_cut_at_sampled_places_give_the_same_answer_or_none(
@@ -444,9 +445,11 @@ def test_the_vendors_own_client_reads_the_same(answers: list[dict[str, Any]]) ->
             continue
         assert ours.message.text == response.output_text, record["id"]
         calls = [item for item in response.output if item.type == "function_call"]
-        assert [(call.id, call.name) for call in ours.message.tool_uses] == [
-            (call.call_id, call.name) for call in calls
-        ]
+        assert [call.name for call in ours.message.tool_uses] == [call.name for call in calls]
+        for call, theirs in zip(ours.message.tool_uses, calls, strict=True):
+            # A server that counts per answer (call_0) has its name kept, with the answer's to it.
+            counted = len(theirs.call_id) == len("call_0")
+            assert call.id.startswith(theirs.call_id + "_") if counted else call.id == theirs.call_id
         assert [call.input for call in ours.message.tool_uses] == [
             json.loads(call.arguments) for call in calls
         ]

@@ -107,6 +107,8 @@ def test_the_reference_in_this_file_agrees_with_every_vector() -> None:
         (b"data: a\n\n", [("message", "a", "")]),
         (b"data: a\r\n\r\n", [("message", "a", "")]),
         (b"data: a\r\r", [("message", "a", "")]),
+        (b"data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n", [("message", "a\nb", ""), ("message", "c", "")]),
+        (b"data: a\r\n\ndata: b\n\r\n", [("message", "a", ""), ("message", "b", "")]),
         (b"\xef\xbb\xbfdata: a\n\n", [("message", "a", "")]),
         (b"event: e\nid: 1\ndata: a\ndata: b\n\n", [("e", "a\nb", "1")]),
         (b": comment\n\nevent: lost\n\ndata\n\n", [("message", "", "")]),
@@ -153,7 +155,10 @@ TOKENS = st.sampled_from(
         *[b"\xf0\x9f", b"{}", b"a", b"\xc3", b"\xa9"],
     ]
 )
-STREAMS = st.lists(TOKENS | st.binary(max_size=3), max_size=40).map(b"".join)
+LINES = st.sampled_from([b"data: a", b"data:b", b"data", b"event: e", b"id: 1", b": c", b"retry: 12", b""])
+ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
+WHOLE_LINES = st.tuples(LINES, ENDS).map(b"".join)
+STREAMS = st.lists(WHOLE_LINES | TOKENS | st.binary(max_size=3), max_size=40).map(b"".join)
 
 
 @st.composite

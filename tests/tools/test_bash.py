@@ -1,0 +1,501 @@
+"""The bash tool: what it runs, what it refuses, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from alloy_trio.tools import Tool, ToolContext, ToolError, ToolRound, bash, bash_tool, tools_by_name
+from alloy_trio.tools._bash import _Output
+from alloy_trio.values import ConfigurationError, ToolUse
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="processes are counted by /proc, which only Linux has"
+)
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+MARK = "ALLOY_TRIO_TEST_CALL"
+
+
+def marked(value: str) -> list[str]:
+    """The processes whose environment carries the mark: what a call started, wherever it went."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes()
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"{MARK}={value}\0".encode() in environment and command and int(entry.name) != os.getpid():
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    value = f"{os.getpid()}-{request.node.name}".encode().hex()
+    monkeypatch.setenv(MARK, value)
+    return value
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> ToolContext:
+    root = tmp_path / "root"
+    (root / "sub").mkdir(parents=True)
+    (root / "a.txt").write_text("foo\nbar\na;b\n")
+    (root / "sub" / "b.py").write_text("x = 1\n")
+    (root / "-x").write_text("dashed\n")
+    (tmp_path / "secret").write_text("canary\n")
+    return ToolContext.at(root)
+
+
+full = bash_tool(restricted=False)
+
+
+async def run(tool: Tool, command: str, context: ToolContext, **options: Any) -> str:
+    assert tool.fn is not None
+    result = await tool.fn(command, context, **options)
+    assert isinstance(result, str)
+    return result
+
+
+def git(directory: Path, *arguments: str) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.com", "-c", "init.defaultBranch=main")
+    subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=directory,
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+class TestRestricted:
+    @pytest.mark.parametrize(
+        ("command", "output"),
+        [
+            ("ls", "-x\na.txt\nsub\n"),
+            ("cat a.txt", "foo\nbar\na;b\n"),
+            ("cat -- -x", "dashed\n"),
+            ("cat a.txt | grep -n o", "1:foo\n"),
+            ("grep 'a;b' a.txt && wc -l a.txt", "a;b\n3 a.txt\n"),
+            ("cat *.txt", "foo\nbar\na;b\n"),
+            ("cat *x", "dashed\n"),
+            ("ls */*.py", "sub/b.py\n"),
+            ("ls ./s*/b.??", "./sub/b.py\n"),
+            ("grep -rn x . --include=*.py", "./sub/b.py:1:x = 1\n"),
+            ("head -n 1 a.txt", "foo\n"),
+            ("tail -1 a.txt", "a;b\n"),
+            ("grep nothing a.txt", "[exit status 1]"),
+            ("grep nothing a.txt && ls", "[exit status 1]"),
+            ("cat nothere", "cat: nothere: No such file or directory\n[exit status 1]"),
+            ("ls '*.txt'", "ls: cannot access '*.txt': No such file or directory\n[exit status 2]"),
+            ("cat a.txt | head -1 | wc -c", "4\n"),
+        ],
+    )
+    async def test_it_runs_what_is_allowed(self, command: str, output: str, context: ToolContext) -> None:
+        assert await run(bash, command, context) == output
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            *(
+                "cat ../secret",
+                "cat /etc/passwd",
+                "ls ..",
+                "ls /",
+                "cat ../*",
+                "cat ../s*",
+                "grep -f ../secret a.txt",
+            ),
+            *(
+                "grep -rn canary ..",
+                "cat link",
+                "cat out/secret",
+                "ls out/*",
+                "cat out*/secret",
+                "head -n1 pipe",
+                "cat ''",
+            ),
+            *("git diff ../secret a.txt", "git diff -- ../secret", "git log -- /etc", "ls sub/../../secret"),
+        ],
+    )
+    async def test_no_path_leads_outside(self, command: str, context: ToolContext, tmp_path: Path) -> None:
+        (context.working_directory / "link").symlink_to(tmp_path / "secret")
+        (context.working_directory / "out").symlink_to(tmp_path)
+        os.mkfifo(context.working_directory / "pipe")
+        with pytest.raises(ToolError, match="Nothing was run") as caught:
+            await run(bash, command, context)
+        assert "canary" not in str(caught.value)
+
+    async def test_nothing_runs_of_a_line_that_is_refused_in_its_end(self, context: ToolContext) -> None:
+        seen: list[str] = []
+
+        async def report(text: str, data: Any) -> None:
+            seen.append(text)
+
+        watched = ToolContext(
+            working_directory=context.working_directory, allowed_paths=context.allowed_paths, report=report
+        )
+        await run(bash, "ls", watched)
+        assert seen == ["-x\na.txt\nsub\n"]
+        for command in ("ls && cat ../secret", "ls | id", "ls && ls ; id"):
+            with pytest.raises(ToolError, match="Nothing was run"):
+                await run(bash, command, watched)
+        assert len(seen) == 1
+
+    async def test_a_working_directory_that_is_not_allowed_is_no_way_in(self, context: ToolContext) -> None:
+        elsewhere = ToolContext.at(context.working_directory, ["sub"])
+        with pytest.raises(ToolError, match="working directory is outside"):
+            await run(bash, "ls", elsewhere)
+
+    async def test_no_variable_of_ours_and_no_program_of_the_path_is_seen(
+        self, context: ToolContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        fake = tmp_path / "bin"
+        fake.mkdir()
+        (fake / "ls").write_text("#!/bin/sh\necho taken over\n")
+        (fake / "ls").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{fake}:{os.environ['PATH']}")
+        monkeypatch.setenv("GREP_OPTIONS", "-v")
+        monkeypatch.setenv("LS_COLORS", "x")
+        assert await run(bash, "ls a.txt && grep foo a.txt", context) == "a.txt\nfoo\n"
+
+    @needs_git
+    async def test_the_recorded_commands(self, shared: Path, context: ToolContext, tmp_path: Path) -> None:
+        """What must be denied is denied and leaves nothing; what must be allowed runs."""
+        root = context.working_directory
+        (root / "a.txt").write_text("foo\na;b\na|b\n")
+        git(root, "init")
+        git(root, "add", "a.txt")
+        git(root, "commit", "-m", "first")
+        cases = json.loads((shared / "conformance" / "bash_cases.json").read_text())["cases"]
+        assert len(cases) > 100
+        before = sorted(path.name for path in root.rglob("*") if ".git" not in path.parts)
+        for case in cases:
+            if case["expect"] == "allow":
+                assert "[exit status" not in await run(bash, case["command"], context), case
+                continue
+            with pytest.raises(ToolError, match="Nothing was run"):
+                await run(bash, case["command"], context)
+        assert sorted(path.name for path in root.rglob("*") if ".git" not in path.parts) == before
+
+    def test_a_gigantic_glob_is_refused_and_a_hidden_file_is_not_matched(self, context: ToolContext) -> None:
+        (context.working_directory / ".hidden").write_text("")
+        output = trio.run(run, bash, "ls -d *", context)
+        assert ".hidden" not in output
+        assert "./-x" in output
+        assert trio.run(run, bash, "ls -d .h*", context) == ".hidden\n"
+        for number in range(2_100):
+            (context.working_directory / "sub" / f"f{number}").touch()
+        with pytest.raises(ToolError, match="more than 2000 names"):
+            trio.run(run, bash, "ls sub/*", context)
+
+
+@needs_git
+class TestGit:
+    """A repository's own configuration names programs; none of them runs."""
+
+    @pytest.fixture
+    def repository(self, context: ToolContext, tmp_path: Path) -> Path:
+        root = context.working_directory
+        git(root, "init")
+        git(root, "add", "a.txt")
+        git(root, "commit", "-m", "first")
+        canary = tmp_path / "canary.sh"
+        canary.write_text(f'#!/bin/sh\necho ran "$0" >> {tmp_path}/ran\ncat\n')
+        canary.chmod(0o755)
+        for key in (
+            *(
+                "core.fsmonitor",
+                "core.pager",
+                "core.sshCommand",
+                "core.editor",
+                "diff.external",
+                "pager.log",
+                "pager.diff",
+            ),
+            *(
+                "filter.evil.clean",
+                "filter.evil.smudge",
+                "filter.evil.process",
+                "filter.a=b.c.clean",
+                "pager.status",
+            ),
+            *(
+                "diff.evil.command",
+                "diff.evil.textconv",
+                "gpg.program",
+                "gpg.ssh.program",
+                "credential.helper",
+            ),
+            *("alias.status", "interactive.diffFilter", "core.askPass", "core.gitProxy"),
+        ):
+            git(root, "config", key, str(canary))
+        git(root, "config", "log.showSignature", "true")
+        git(root, "config", "pretty.mine", "%G?")
+        git(root, "config", "format.pretty", "mine")
+        git(root, "config", "core.hooksPath", str(tmp_path / "hooks"))
+        (tmp_path / "hooks").mkdir()
+        for hook in ("post-index-change", "pre-commit", "fsmonitor-watchman"):
+            shutil.copy(canary, tmp_path / "hooks" / hook)
+        (root / ".gitattributes").write_text("*.txt diff=evil filter=evil\n*.py filter=a=b.c\n")
+        (root / "a.txt").write_text("changed\n")
+        return root
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "git status",
+            "git status -sb .",
+            "git diff",
+            "git diff --stat HEAD",
+            "git diff HEAD -- a.txt",
+            "git log",
+            "git log -p --stat",
+            "git log --oneline -5 -- a.txt",
+        ],
+    )
+    async def test_nothing_that_it_names_is_run(
+        self, command: str, repository: Path, context: ToolContext, tmp_path: Path
+    ) -> None:
+        index = (repository / ".git" / "index").read_bytes()
+        output = await run(bash, command, context)
+        assert "[exit status" not in output
+        assert "a.txt" in output or "first" in output
+        assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+        assert (repository / ".git" / "index").read_bytes() == index, "git wrote into the repository"
+
+    async def test_the_repository_is_not_written_to(self, repository: Path, context: ToolContext) -> None:
+        git(repository, "reset", "--hard")
+        # Git would note in its index that the file is unchanged although its time is another one.
+        os.utime(repository / "a.txt", (1_000_000_000, 1_000_000_000))
+        index = (repository / ".git" / "index").read_bytes()
+        for command in ("git status", "git diff"):
+            await run(bash, command, context)
+        assert (repository / ".git" / "index").read_bytes() == index
+        assert not (repository / ".git" / "index.lock").exists()
+
+    def test_the_canary_does_run_without_the_guard(self, repository: Path, tmp_path: Path) -> None:
+        subprocess.run(["git", "status"], cwd=repository, capture_output=True, timeout=60, check=False)
+        assert (tmp_path / "ran").exists()
+
+    async def test_a_repository_around_the_allowed_directory_is_not_used(
+        self, repository: Path, context: ToolContext
+    ) -> None:
+        inner = ToolContext.at(repository / "sub")
+        assert "not a git repository" in await run(bash, "git log", inner)
+
+    async def test_a_repository_elsewhere_is_not_used(
+        self, repository: Path, context: ToolContext, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / ".git").write_text(f"gitdir: {repository}/.git\n")
+        with pytest.raises(ToolError, match="the git repository is not inside"):
+            await run(bash, "git log -p", ToolContext.at(other))
+
+    async def test_more_configuration_than_can_be_looked_through_is_refused(
+        self, repository: Path, context: ToolContext
+    ) -> None:
+        with (repository / ".git" / "config").open("a") as file:
+            file.write("[a]\n" + "".join(f"\tk{n:060} = 1\n" for n in range(20_000)))
+        with pytest.raises(ToolError, match="more to say than can be looked through"):
+            await run(bash, "git status", context)
+
+    async def test_a_work_tree_elsewhere_is_not_used(
+        self, repository: Path, context: ToolContext, tmp_path: Path
+    ) -> None:
+        git(repository, "config", "core.worktree", str(tmp_path))
+        with pytest.raises(ToolError, match="the git repository is not inside"):
+            await run(bash, "git diff", context)
+
+
+class TestFull:
+    async def test_it_is_bash(self, context: ToolContext) -> None:
+        assert await run(full, "x=3; echo $((x + 1)) > out; cat out; echo err >&2", context) == "4\nerr\n"
+        assert await run(full, "exit 3", context) == "[exit status 3]"
+        assert await run(full, "echo a; kill -9 $$", context) == "a\n[exit status 137]"
+        assert await run(full, "cat", context) == ""
+
+    async def test_its_environment_holds_no_secret_unless_named(
+        self, context: ToolContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("OPENAI_API_KEY", "my_token", "X_SECRET_Y", "DB_PASSWORD", "PLAIN"):
+            monkeypatch.setenv(name, f"value-{name}")
+        output = await run(full, "env", context)
+        assert "value-PLAIN" in output
+        assert output.count("value-") == 1
+        output = await run(bash_tool(restricted=False, env=("my_token",)), "env", context)
+        assert "value-my_token" in output
+        assert "value-OPENAI_API_KEY" not in output
+
+    async def test_output_is_shown_while_it_comes_and_kept_within_its_limit(
+        self, context: ToolContext
+    ) -> None:
+        seen: list[str] = []
+
+        async def report(text: str, data: Any) -> None:
+            seen.append(text)
+
+        watched = ToolContext(working_directory=context.working_directory, report=report)
+        small = bash_tool(restricted=False, max_result_chars=300)
+        output = await run(small, "for i in $(seq 1000); do echo line $i; done", watched)
+        assert output.startswith("line 1\nline 2\n")
+        assert output.endswith("line 1000\n")
+        assert "characters cut here" in output
+        assert len(output) < 400
+        assert "".join(seen) == "".join(f"line {n}\n" for n in range(1, 1001))
+
+    async def test_a_command_that_never_stops_talking_fills_no_memory_and_no_log(
+        self, context: ToolContext
+    ) -> None:
+        count = 0
+
+        async def report(text: str, data: Any) -> None:
+            nonlocal count
+            count += len(text)
+
+        watched = ToolContext(working_directory=context.working_directory, report=report)
+        with pytest.raises(ToolError, match="characters cut here") as caught:
+            await run(full, "yes", watched, timeout=0.5)
+        assert len(str(caught.value)) < 31_000
+        assert count == 200_000
+
+    async def test_over_its_time_it_is_ended_and_what_it_said_is_kept(
+        self, context: ToolContext, mark: str
+    ) -> None:
+        before = time.monotonic()
+        with pytest.raises(ToolError, match=r"^started\n\[ended after 0\.2 s, its time limit"):
+            await run(full, "echo started; sleep 100", context, timeout=0.2)
+        assert time.monotonic() - before < 5
+        assert marked(mark) == []
+
+    async def test_it_ends_before_the_rounds_own_limit_so_that_output_is_kept(
+        self, context: ToolContext
+    ) -> None:
+        round_ = ToolRound(
+            [ToolUse("1", "bash", {"command": "echo started; sleep 100"})],
+            tools_by_name([full]),
+            context=context,
+            emit=lambda name, payload: 1,
+            default_timeout=1.0,
+        )
+        (result,) = await round_.run()
+        assert "started" in str(result.content)
+        assert round_.records()[0].outcome == "failed"
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "sleep 100 & echo done",
+            "sleep 100 > /dev/null 2>&1 & echo done",
+            "(sleep 100 & sleep 100 &) ; echo done",
+            "nohup sleep 100 & echo done",
+            "trap '' TERM HUP; sleep 100 & echo done",
+            "sleep 100 | sleep 100 & echo done",
+        ],
+    )
+    async def test_what_it_puts_in_the_background_ends_with_it(
+        self, command: str, context: ToolContext, mark: str
+    ) -> None:
+        before = time.monotonic()
+        output = await run(full, command, context)
+        assert "done" in output
+        assert time.monotonic() - before < 5
+        assert marked(mark) == []
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "sleep 100",
+            "sleep 100 & sleep 100",
+            "sleep 100 | cat",
+            "trap '' TERM; while true; do sleep 0.1; done",
+            "bash -c 'bash -c \"sleep 100\"'",
+            "yes > /dev/null",
+        ],
+    )
+    async def test_a_cancel_leaves_no_process(
+        self, command: str, context: ToolContext, mark: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        started = trio.Event()
+
+        async def report(text: str, data: Any) -> None:
+            started.set()
+
+        watched = ToolContext(working_directory=context.working_directory, report=report)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, full, f"echo started; {command}", watched)
+            await started.wait()
+            assert marked(mark) != []
+            before = time.monotonic()
+            nursery.cancel_scope.cancel()
+        assert time.monotonic() - before < 3
+        assert marked(mark) == []
+        assert caplog.messages == []
+
+    async def test_a_pipe_held_open_from_outside_holds_up_nobody(
+        self, context: ToolContext, mark: str
+    ) -> None:
+        before = time.monotonic()
+        assert await run(full, "setsid sleep 3 & echo done", context) == "done\n"
+        assert time.monotonic() - before < 2.5
+
+    async def test_no_descriptor_is_left(self, context: ToolContext) -> None:
+        await run(full, "true", context)
+        before = sorted(os.listdir("/proc/self/fd"))
+        await run(full, "echo a | cat", context)
+        await run(bash, "cat a.txt | grep foo | wc -l", context)
+        with pytest.raises(ToolError):
+            await run(full, "sleep 100", context, timeout=0.05)
+        assert sorted(os.listdir("/proc/self/fd")) == before
+
+    async def test_a_program_that_cannot_be_started_is_an_error_result(self, tmp_path: Path) -> None:
+        gone = ToolContext(working_directory=tmp_path / "gone")
+        descriptors = sorted(os.listdir("/proc/self/fd"))
+        with pytest.raises(ToolError, match="could not be started: No such file"):
+            await run(full, "true", gone)
+        assert sorted(os.listdir("/proc/self/fd")) == descriptors
+
+    @pytest.mark.parametrize(
+        ("command", "timeout", "words"),
+        [
+            ("a\0b", None, "NUL"),
+            ("\ud800", None, "surrogate"),
+            ("true", 0.0, "more than 0"),
+            ("true", math.nan, "more"),
+        ],
+    )
+    async def test_nonsense_is_refused(
+        self, command: str, timeout: float | None, words: str, context: ToolContext
+    ) -> None:
+        with pytest.raises(ToolError, match=words):
+            await run(full, command, context, timeout=timeout)
+
+
+def test_elsewhere_it_says_that_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigurationError, match="needs Linux or macOS, and this is win32"):
+        bash_tool()
+
+
+async def test_output_that_splits_a_character_is_put_together() -> None:
+    output = _Output(100, None)
+    for byte in "né中".encode():
+        await output.feed(bytes([byte]))
+    assert output.text() == "né中"
