@@ -67,11 +67,7 @@ class Provider(ABC):
         *Cancellation*: as in :meth:`complete`.
         """
         completion = await self.complete(request)
-        thinking = "".join(block.text for block in completion.message.content if isinstance(block, Thinking))
-        if thinking:
-            await deltas.send(ThinkingDelta(thinking))
-        if completion.message.text:
-            await deltas.send(TextDelta(completion.message.text))
+        await deltas.send_all(whole_deltas(completion))
         return completion
 
     async def __aenter__(self) -> Self:
@@ -81,3 +77,12 @@ class Provider(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         return None
+
+
+def whole_deltas(completion: Completion) -> list[Delta]:
+    """What a reader of pieces is given of an answer that came at once: its thinking and its text."""
+    thinking = "".join(block.text for block in completion.message.content if isinstance(block, Thinking))
+    deltas: list[Delta] = [ThinkingDelta(thinking)] if thinking else []
+    if completion.message.text:
+        deltas.append(TextDelta(completion.message.text))
+    return deltas

@@ -55,7 +55,7 @@ def seeded(seed: int, *, now_ms: Callable[[], int] = _epoch_ms) -> Iterator[Sour
         seed: the same seed gives the same numbers in the same order.
         now_ms: replaces the wall clock, in milliseconds.
     """
-    new = Source(random.Random(seed), now_ms)  # noqa: S311 - reproducible on purpose
+    new = Source(random.Random(seed), now_ms)
     token = _current.set(new)
     try:
         yield new

@@ -1,4 +1,4 @@
-"""A host in a process of its own that streams long answers, each event in a packet of its own or many together.
+"""A host in a process of its own that streams long answers: each event in its own packet, or many together.
 
 The address says how: ``/events/20000/v1/messages`` streams 20,000 deltas one by one, ``/chunks/20000/…`` in
 pieces of 16 kB. One by one is paced: a reader that is slower than its sender finds several events in each
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 from _streams import PATHS, Wire, events
 
-PAUSE_SECONDS = 100e-6
+PAUSE_SECONDS = 150e-6
 """Between two events; the kernel adds some 60 µs. Longer than reading one takes on the machines seen."""
 
 CHUNK_BYTES = 16384

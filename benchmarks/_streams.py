@@ -31,6 +31,7 @@ def events(wire: Wire, deltas: int) -> list[bytes]:
 def whole(wire: Wire, deltas: int) -> bytes:
     """The same answer at once."""
     text = "".join(f" word{number % 997}" for number in range(deltas))
+    body: dict[str, Any]
     if wire == "anthropic":
         content = [{"type": "text", "text": text}]
         body = {**_MESSAGE, "content": content, "stop_reason": "end_turn", "usage": _USAGE}
@@ -59,7 +60,7 @@ def _anthropic(words: list[str]) -> Iterator[bytes]:
     def event(kind: str, **fields: Any) -> bytes:
         return b"event: " + kind.encode() + b"\ndata: " + _json({"type": kind, **fields}) + b"\n\n"
 
-    start = {**_MESSAGE, "content": [], "stop_reason": None, "stop_sequence": None, "usage": _USAGE}
+    start: dict[str, Any] = {**_MESSAGE, "content": [], "stop_reason": None, "usage": _USAGE}
     yield event("message_start", message=start)
     yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
     for word in words:

@@ -1,10 +1,10 @@
 """20,000 streamed deltas: CPU time against reading the same bytes with bare httpx.
 
 Ours is `alloy_trio.stream` over HTTP, read event by event. The floor is httpx on trio, an SSE parser and
-json.loads, the text picked out of each object; twice, with a minimal parser written for it (it reads fields,
-any line ends and multi-line data, and is in this file), and with httpx-sse's, where that is installed. The
-host runs in another process and sends each event as its own packet ("events") or 16 kB at a time ("chunks").
-Required is at most 1.3 times the CPU time.
+json.loads, the text picked out of each object; twice, with a minimal parser written for it (it reads
+fields, any line ends and multi-line data, and is in this file), and with httpx-sse's, where that is
+installed. The host runs in another process and sends each event as its own packet ("events") or 16 kB at a
+time ("chunks"). Required is at most 1.3 times the CPU time.
 
 In "events" the network path of httpx outweighs everything of ours. In "chunks" there is no network to hide
 behind: against the minimal parser every microsecond of ours shows.

@@ -1,13 +1,13 @@
 """A one-shot from the shell: wall time of `alloy -p "…"` against a script of 30 lines with bare httpx.
 
-Both are byte-compiled installs in one fresh environment, started by the same kind of generated script, and get
-the same answer (20 pieces, or whole with --no-stream) over plain HTTP from the replay server in another
-process. The script (floor_one_shot.py) sends the body that alloy was seen to send, tools included, reads the
-stream and prints the text. It is "lean": httpx makes no TLS context with certificates, which an
-httpx.AsyncClient() does by default and which costs 10 to 20 ms; against such a "plain" client alloy is measured
-too. Required is at most 1.25 times the lean one's wall time.
+Both are byte-compiled installs in one fresh environment, are started by the same kind of generated script,
+and get the same 20 pieces over plain HTTP from the replay server in another process. The script
+(floor_one_shot.py) sends the body that alloy was seen to send, tools included, reads the stream and prints
+the text. It is "lean": its httpx makes no TLS context with certificates, as an httpx.AsyncClient() does by
+default for 10 to 20 ms; against such a "plain" client alloy is measured too. Required is at most 1.25 times
+the lean one's wall time.
 
-About nine tenths of both are the start of Python, trio and httpx.
+About nine tenths of both are the start of Python, trio and httpx; most of our own part is making classes.
 """
 
 from __future__ import annotations

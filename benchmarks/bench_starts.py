@@ -1,8 +1,8 @@
-"""Start-up: `import alloy_trio`, `alloy --version` and `alloy --help` against starting Python and importing trio.
+"""Start-up: `import alloy_trio`, `alloy --version`, `alloy --help`, against Python and trio alone.
 
-The environment is fresh and byte-compiled. `alloy --version` and the import load nothing but the package's own
-first module, so their floor is `python -c pass`. `alloy --help` and an import of the loop are held against
-`import trio`, which the loop cannot do without.
+The environment is fresh and byte-compiled. `alloy --version` and the import load nothing but the package's
+first modules, so their floor is `python -c pass`. `alloy --help` and an import of the loop are to be read
+beside `import trio`, which the loop cannot do without.
 """
 
 from __future__ import annotations

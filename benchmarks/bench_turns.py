@@ -1,9 +1,11 @@
-"""Loop overhead with a scripted model: microseconds per turn, each turn one small tool call, over T turns.
+"""Loop overhead with a scripted model: CPU time of a turn with one small tool call, over T turns.
 
-Ours is `run` and `stream`; the floor is a bare loop over the same completions that awaits the same function in a
-nursery and keeps the messages. Required is that a turn of 500 costs at most 1.5 times a turn of 10: nothing may
-grow with the turns before. Beside it, the same for encoding: what each wire's codec takes for a turn's request at
-the end of a growing conversation; its floor is to join the bytes of the messages, which does grow.
+Ours is `run` and `stream`; the floor is a bare loop over the same completions that awaits the same function
+in a nursery and keeps the messages: no events, no validation, no limits, no records. Required is that a
+turn of 500 costs at most 1.5 times a turn of 10: nothing may grow with the turns before.
+
+Beside it, encoding: what each wire's codec takes for the last requests of a conversation that grows.
+Messages that were encoded before are looked up, not encoded again; the floor is to join as many bytes.
 """
 
 from __future__ import annotations
@@ -128,11 +130,15 @@ def encode_seconds(wire: Wire, turns: int) -> tuple[float, float]:
 def main(argv: Sequence[str]) -> int:
     """Run the benchmark; returns the exit status."""
     parser = _measure.parser(__doc__, rounds=9)
-    parser.add_argument("--turns", nargs="+", type=int, default=TURNS, metavar="T", help="(default: 10 50 200 500)")
+    parser.add_argument(
+        "--turns", nargs="+", type=int, default=TURNS, metavar="T", help="(default: 10 50 200 500)"
+    )
     options = parser.parse_args(argv)
     loops = {"run": ours_run, "stream": ours_stream, "floor": bare_loop}
     contestants = {
-        f"{name} {turns}": partial(seconds, loop, turns) for turns in options.turns for name, loop in loops.items()
+        f"{name} {turns}": partial(seconds, loop, turns)
+        for turns in options.turns
+        for name, loop in loops.items()
     }
     measured = _measure.interleaved(contestants, options.rounds)
     compare = partial(_measure.compare, unit="µs", scale=1e6)
@@ -143,7 +149,13 @@ def main(argv: Sequence[str]) -> int:
     ]
     least, most = min(options.turns), max(options.turns)
     rows += [
-        compare(f"{name}, {most} turns / {least} turns", measured, f"{name} {most}", f"{name} {least}", limit=LIMIT)
+        compare(
+            f"{name}, {most} turns / {least} turns",
+            measured,
+            f"{name} {most}",
+            f"{name} {least}",
+            limit=LIMIT,
+        )
         for name in ("run", "stream")
     ]
     for wire in CODECS:

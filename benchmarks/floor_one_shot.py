@@ -1,4 +1,4 @@
-"""What a one-shot is held against: the same request with bare httpx on trio. URL, body's file, secure or not."""
+"""What a one-shot is held against: the same request with bare httpx on trio."""
 
 import json
 import ssl

@@ -139,7 +139,7 @@ class Attempts:
                 else:
                     completion = await provider.complete(request)
             except RemoteError as error:
-                self._count(pieces)
+                self._count(pieces, error.usage)
                 delay = self._after(error, attempt, pieces.output_reached)
                 if delay is None:
                     attempt = 0
@@ -152,8 +152,9 @@ class Attempts:
                 return completion
             await trio.sleep(delay)
 
-    def _count(self, pieces: Pieces) -> None:
-        self.spent = self.spent + pieces.usage
+    def _count(self, pieces: Pieces, reported: Usage = NO_USAGE) -> None:
+        # The error's figure is the same one, for calls that hand over no pieces.
+        self.spent = self.spent + (reported if pieces.usage == NO_USAGE else pieces.usage)
         self.partial_text = "".join(pieces.text)
 
     def _after(self, error: RemoteError, attempt: int, output_reached: bool) -> float | None:
@@ -171,7 +172,9 @@ class Attempts:
         payload = error_payload(ErrorInfo.of(error))
         match decision:
             case Wait(delay_seconds):
-                self._emitter.emit("retry", {"attempt": attempt, "delay_seconds": delay_seconds, "error": payload})
+                self._emitter.emit(
+                    "retry", {"attempt": attempt, "delay_seconds": delay_seconds, "error": payload}
+                )
                 return delay_seconds
             case Next():
                 self._index += 1

@@ -18,7 +18,7 @@ from alloy_trio._seed import source
 from alloy_trio.values import ErrorInfo, Event, EventName, Result, Usage
 
 FAIRNESS_INTERVAL = 64
-"""Events that a reader may take in a row before other tasks get a turn. Arbitrary, well under a millisecond."""
+"""Events that a reader takes in a row before other tasks get a turn. Arbitrary, well under a millisecond."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +49,14 @@ class _Draft:
     parent_id: str | None
 
     def __init__(
-        self, event: EventName, seq: int, correlation_id: str, turn: int, ts_ms: int, payload: Any, parent_id: str | None
+        self,
+        event: EventName,
+        seq: int,
+        correlation_id: str,
+        turn: int,
+        ts_ms: int,
+        payload: Any,
+        parent_id: str | None,
     ) -> None:
         self.v = 1
         self.event = event
@@ -151,7 +158,12 @@ class Emitter:
         if self._capacity is None:
             self.seq += len(items)
             return
-        correlation_id, turn, parent_id, ts_ms = self.correlation_id, self.turn, self.parent_id, self._now_ms()
+        correlation_id, turn, parent_id, ts_ms = (
+            self.correlation_id,
+            self.turn,
+            self.parent_id,
+            self._now_ms(),
+        )
         append = self.buffer.append
         seq = self.seq
         for name, payload in items:
@@ -174,8 +186,8 @@ class Emitter:
 class EventStream:
     """The events of one run, as ``stream`` hands them out.
 
-    Iterate over it once. A provider's error is raised by the iteration, after the run_end event. The result is
-    there once the run has ended, also when the block was left early. One task reads at a time.
+    Iterate over it once. A provider's error is raised by the iteration, after the run_end event. The result
+    is there once the run has ended, also when the block was left early. One task reads at a time.
 
     *Backpressure*: the run waits while ``event_buffer`` events are unread.
     """

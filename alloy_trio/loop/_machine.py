@@ -37,7 +37,8 @@ CUT_REASONS = frozenset({"max_tokens", "context_overflow", "refusal"})
 """After these the calls of a completion are not run: the model did not get to say all it wanted."""
 
 NOT_RUN_AFTER_CUT = (
-    "This tool was not run: the answer that asked for it was cut off ({reason}). Ask again if it is still needed."
+    "This tool was not run: the answer that asked for it was cut off ({reason}). "
+    "Ask again if it is still needed."
 )
 
 
@@ -106,7 +107,9 @@ class RunState:
             server_tools=rules.server_tools,
             system=rules.system,
             # A forced choice is obeyed once: kept up, it would make an answer impossible.
-            tool_choice=None if self.records and rules.tool_choice not in (None, "none") else rules.tool_choice,
+            tool_choice=None
+            if self.records and rules.tool_choice not in (None, "none")
+            else rules.tool_choice,
             output_schema=rules.output_schema,
         )
 
@@ -182,7 +185,8 @@ def _remind(run: RunState, tool: str) -> None:
             "incomplete",
             ErrorInfo(
                 "UntilToolNotCalled",
-                f"the model answered without a successful call of {tool!r}, also after {UNTIL_TOOL_REMINDERS} reminders; "
+                f"the model answered without a successful call of {tool!r}, "
+                f"also after {UNTIL_TOOL_REMINDERS} reminders; "
                 "say in the prompt when to call it, or use tool_choice",
             ),
         )

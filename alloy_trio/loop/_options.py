@@ -56,7 +56,8 @@ class Options:
         context: anything, handed to tools; data, never a security switch.
         until_tool: the run goes on until this tool was called successfully.
         output_schema: JSON Schema that the answer follows.
-        tool_choice: ``"auto"``, ``"required"``, ``"none"`` or a tool's name; a forced choice holds until a tool was called.
+        tool_choice: ``"auto"``, ``"required"``, ``"none"`` or a tool's name; a forced choice holds until a tool
+            was called.
         max_retries: transient provider errors that are tried again.
         retry_backoff: seconds; bound of the first delay, doubling, with full jitter.
         fallback_providers: tried in order once the first is out of retries.
@@ -124,7 +125,9 @@ def _check_names(values: Mapping[str, Any]) -> None:
     known = [field.name for field in attrs.fields(Options)]
     for name in values:
         if name in AGENT_ONLY:
-            raise ConfigurationError(f"{name}= is an option of an agent that lives on; run and stream do not take it")
+            raise ConfigurationError(
+                f"{name}= is an option of an agent that lives on; run and stream do not take it"
+            )
         if name not in known:
             import difflib
 
@@ -155,10 +158,14 @@ def _check_values(options: Options) -> None:
     names = [tool.name for tool in options.own_tools]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigurationError(f"tools has {', '.join(twice)} more than once; each tool needs a name of its own")
+        raise ConfigurationError(
+            f"tools has {', '.join(twice)} more than once; each tool needs a name of its own"
+        )
     for message in cast("tuple[object, ...]", options.messages):
         if not isinstance(message, Message):
-            raise ConfigurationError(f"messages got {type(message).__name__}; use Message.user(…) and Message.assistant(…)")
+            raise ConfigurationError(
+                f"messages got {type(message).__name__}; use Message.user(…) and Message.assistant(…)"
+            )
     _check_whole("max_turns", options.max_turns, least=1)
     _check_whole("max_retries", options.max_retries, least=0)
     _check_whole("event_buffer", options.event_buffer, least=1)
@@ -167,10 +174,13 @@ def _check_values(options: Options) -> None:
     if options.timeout is not None:
         _check_seconds("timeout", options.timeout)
     if options.until_tool is not None and options.until_tool not in names:
-        raise ConfigurationError(f"until_tool={options.until_tool!r} is not among the tools ({_listed(names)})")
+        raise ConfigurationError(
+            f"until_tool={options.until_tool!r} is not among the tools ({_listed(names)})"
+        )
     if options.tool_choice not in (None, "auto", "required", "none") and options.tool_choice not in names:
         raise ConfigurationError(
-            f"tool_choice={options.tool_choice!r} is neither 'auto', 'required', 'none' nor one of the tools ({_listed(names)})"
+            f"tool_choice={options.tool_choice!r} is neither 'auto', 'required', 'none' "
+            f"nor one of the tools ({_listed(names)})"
         )
     if options.tool_choice == "required" and not options.tools:
         raise ConfigurationError("tool_choice='required' needs tools=")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Unpack
+from typing import Unpack
 
 import trio
 
@@ -43,7 +43,9 @@ async def run(prompt: str | Message | None, *, provider: Provider, **options: Un
     """
     checked = check_options(provider, options)
     state = _new_state(prompt, checked)
-    performance = _Performance(state, provider, checked, Emitter(state.correlation_id, capacity=None), streaming=False)
+    performance = _Performance(
+        state, provider, checked, Emitter(state.correlation_id, capacity=None), streaming=False
+    )
     async with performance.entered():
         await performance.perform()
     if performance.error is not None:
@@ -88,16 +90,22 @@ def _new_state(prompt: str | Message | None, options: Options) -> RunState:
     messages = list(repair(options.messages))
     if isinstance(prompt, Message):
         if prompt.role != "user":
-            raise ConfigurationError(f"the prompt is a message of the role {prompt.role!r}; it must be the user's")
+            raise ConfigurationError(
+                f"the prompt is a message of the role {prompt.role!r}; it must be the user's"
+            )
         messages.append(prompt)
     elif isinstance(prompt, str):
         if not prompt.strip():
             raise ConfigurationError("the prompt is empty; write a question, or give None with messages=")
         messages.append(Message.user(prompt))
     elif prompt is not None:
-        raise ConfigurationError(f"the prompt is {type(prompt).__name__}; give a str, a Message, or None with messages=")
+        raise ConfigurationError(
+            f"the prompt is {type(prompt).__name__}; give a str, a Message, or None with messages="
+        )
     if not messages:
-        raise ConfigurationError("there is nothing to answer; give a prompt, or messages= with a conversation")
+        raise ConfigurationError(
+            "there is nothing to answer; give a prompt, or messages= with a conversation"
+        )
     request_id = options.request_id or source().new_id("run")
     rules = Rules(
         tools=tuple(tool.spec for tool in options.own_tools),
@@ -152,14 +160,20 @@ class _Performance:
         first = self._providers[0]
         emitter.emit(
             "run_start",
-            {"provider": first.name, "model": first.model, "tools": [tool.name for tool in state.rules.tools]},
+            {
+                "provider": first.name,
+                "model": first.model,
+                "tools": [tool.name for tool in state.rules.tools],
+            },
         )
         try:
             timeout = self._options.timeout
             with trio.move_on_after(math.inf if timeout is None else timeout) as scope:
                 await self._take_steps()
             if scope.cancelled_caught:
-                state.end("timeout", ErrorInfo("Timeout", f"the run did not end within its timeout of {timeout} s"))
+                state.end(
+                    "timeout", ErrorInfo("Timeout", f"the run did not end within its timeout of {timeout} s")
+                )
         except AlloyError as error:
             state.end("error", ErrorInfo.of(error))
             self.error = error
@@ -186,7 +200,9 @@ class _Performance:
             await self._emitter.send((("turn_start", {"turn": self._emitter.turn}),))
             completion = await self._attempts.complete(step.request)
             usage = completion.usage + completion.other_usage
-            self._emitter.emit("turn_end", {"stop_reason": completion.stop_reason, "usage": usage_payload(usage)})
+            self._emitter.emit(
+                "turn_end", {"stop_reason": completion.stop_reason, "usage": usage_payload(usage)}
+            )
             return completion
         await self._emitter.wait_for_room()
         round_ = ToolRound(

@@ -12,9 +12,25 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from alloy_trio._abc import DeltaSink, Provider
-from alloy_trio.values import Completion, CompletionRequest, ConfigurationError, Delta, RemoteError, StreamTruncated
-from alloy_trio.wire import Codec, Decoder, ThinkingOption, WireSettings, fault_from_response
+from alloy_trio._abc import DeltaSink, Provider, whole_deltas
+from alloy_trio.values import (
+    Completion,
+    CompletionRequest,
+    ConfigurationError,
+    Delta,
+    RemoteError,
+    StreamTruncated,
+)
+from alloy_trio.wire import (
+    Codec,
+    Decoder,
+    ThinkingOption,
+    WireRequest,
+    WireSettings,
+    fault_from_response,
+    request_id_of,
+    scrub,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -95,6 +111,7 @@ class _Session:
 
     transport: Transport
     headers: dict[str, str]
+    secrets: tuple[str, ...]
     users: int = 1
 
 
@@ -165,9 +182,12 @@ class HttpProvider(Provider):
         else:
             from ._transport import Transport
 
-            headers = self._all_headers()
+            key = _checked_header(
+                self._api_key or os.environ.get(self._host.env_var, ""), f"the API key of {self.name}"
+            )
+            headers = self._all_headers(key)
             transport = Transport(self.base_url, connect_timeout=self._connect_timeout, client=self._client)
-            self._sessions[token] = _Session(transport, headers)
+            self._sessions[token] = _Session(transport, headers, (key,) if key else ())
         return self
 
     async def __aexit__(
@@ -194,20 +214,21 @@ class HttpProvider(Provider):
             raise ConfigurationError(f"{self!r} is not entered; use it inside `async with provider:`")
         wire = self._codec.encode(request, self._settings, stream=deltas is not None)
         silence = self._read_timeout or (WHOLE_SILENCE if deltas is None else STREAM_SILENCE)
+        decoder = self._codec.decoder(self._settings)
         try:
             async with session.transport.exchange(
-                self.base_url + wire.path,
-                {**dict(wire.headers), **session.headers},
-                wire.body,
-                read_timeout=silence,
+                self.base_url + wire.path, _merged(wire, session.headers), wire.body, read_timeout=silence
             ) as response:
                 if response.status != 200:
                     return await self._refused(response)
-                decoder = self._codec.decoder(self._settings)
-                decoder.request_id = _request_id(response.headers)
+                decoder.request_id = request_id_of(response.headers)
                 return await _receive(response, decoder, deltas)
         except RemoteError as error:
             error.provider = error.provider or self.name
+            error.usage = decoder.usage
+            # Vendors quote the key that they refuse.
+            error.message = scrub(error.message, session.secrets)
+            error.args = (error.message,)
             raise
 
     async def _refused(self, response: Response) -> Completion:
@@ -215,11 +236,12 @@ class HttpProvider(Provider):
         completion = self._codec.completion_from_error(self._settings, response.status, body)
         if completion is not None:
             return completion
-        raise fault_from_response(response.status, response.headers, body, provider=self.name, now=time.time())
+        raise fault_from_response(
+            response.status, response.headers, body, provider=self.name, now=time.time()
+        )
 
-    def _all_headers(self) -> dict[str, str]:
+    def _all_headers(self, key: str) -> dict[str, str]:
         headers = {"content-type": "application/json"}
-        key = _checked_header(self._api_key or os.environ.get(self._host.env_var, ""), f"the API key of {self.name}")
         names = {name.lower() for name in self._headers}
         if key:
             name, value = self._host.auth(key)
@@ -246,11 +268,15 @@ async def _receive(response: Response, decoder: Decoder, deltas: DeltaSink | Non
     await _hand_over(decoder.receive_end(), deltas)
     try:
         # Some servers break off instead of ending the HTTP message: the codec knows whether it has the answer.
-        return decoder.finish()
+        completion = decoder.finish()
     except StreamTruncated:
         if broken is not None:
             raise broken from None
         raise
+    if not decoder.streamed:
+        # The server answered at once though a stream was asked for; the pieces add up to the answer all the same.
+        await _hand_over(whole_deltas(completion), deltas)
+    return completion
 
 
 async def _hand_over(pieces: list[Delta], deltas: DeltaSink | None) -> None:
@@ -258,8 +284,12 @@ async def _hand_over(pieces: list[Delta], deltas: DeltaSink | None) -> None:
         await deltas.send_all(pieces)
 
 
-def _request_id(headers: Mapping[str, str]) -> str | None:
-    return headers.get("request-id") or headers.get("x-request-id") or headers.get("apim-request-id")
+def _merged(wire: WireRequest, headers: Mapping[str, str]) -> dict[str, str]:
+    """The codec's headers under the user's; lists of beta features are joined."""
+    merged = dict(wire.headers)
+    for name, value in headers.items():
+        merged[name] = f"{merged[name]},{value}" if name.endswith("-beta") and name in merged else value
+    return merged
 
 
 def _checked_url(url: str | None, name: str) -> str:
@@ -267,7 +297,9 @@ def _checked_url(url: str | None, name: str) -> str:
         raise ConfigurationError(f"{name} needs base_url=, for example base_url='http://localhost:8000/v1'")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"base_url={url!r} is no HTTP address; write it like 'https://api.example.com/v1'")
+        raise ConfigurationError(
+            f"base_url={url!r} is no HTTP address; write it like 'https://api.example.com/v1'"
+        )
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigurationError(
             "base_url has a query, a fragment or a password in it; give keys by api_key= or headers= instead"
@@ -279,5 +311,7 @@ def _checked_header(value: str, what: str) -> str:
     # Checked here because the HTTP library's own complaint would quote the value.
     value = value.strip()
     if not value.isascii() or any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
-        raise ConfigurationError(f"{what} has characters that HTTP headers cannot carry; check how it was copied")
+        raise ConfigurationError(
+            f"{what} has characters that HTTP headers cannot carry; check how it was copied"
+        )
     return value

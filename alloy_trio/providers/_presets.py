@@ -20,7 +20,11 @@ _ANTHROPIC = Host(
 )
 _OPENAI = Host(name="openai", base_url="https://api.openai.com/v1", env_var="OPENAI_API_KEY", auth=bearer)
 _COMPATIBLE = Host(
-    name="openai-compatible", base_url=None, env_var="OPENAI_COMPATIBLE_API_KEY", auth=bearer, key_required=False
+    name="openai-compatible",
+    base_url=None,
+    env_var="OPENAI_COMPATIBLE_API_KEY",
+    auth=bearer,
+    key_required=False,
 )
 
 
@@ -71,10 +75,12 @@ class OpenAICompatible(HttpProvider):
         chat_path: str = "/chat/completions",
         **options: Unpack[HttpOptions],
     ) -> None:
-        from alloy_trio.wire import ChatCodec, Dialect
+        from alloy_trio.wire import COMPATIBLE, ChatCodec
 
-        dialect = Dialect(chat_path=chat_path)
-        super().__init__(model, codec=ChatCodec(dialect), host=attrs.evolve(_COMPATIBLE, name=name), **options)
+        dialect = attrs.evolve(COMPATIBLE, chat_path=chat_path)
+        super().__init__(
+            model, codec=ChatCodec(dialect), host=attrs.evolve(_COMPATIBLE, name=name), **options
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +110,9 @@ PROVIDERS: tuple[Preset, ...] = (
         example_model="claude-sonnet-4-6",
         protocol="Messages",
     ),
-    Preset(name="openai", factory=OpenAI, env_var=_OPENAI.env_var, example_model="gpt-5.4", protocol="Responses"),
+    Preset(
+        name="openai", factory=OpenAI, env_var=_OPENAI.env_var, example_model="gpt-5.4", protocol="Responses"
+    ),
     Preset(
         name="openai-compatible",
         factory=OpenAICompatible,
@@ -139,7 +147,9 @@ def provider_from_name(name: str, model: str | None = None, **options: Any) -> P
         names = [preset.name for preset in PROVIDERS]
         close = difflib.get_close_matches(provider_name, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigurationError(f"there is no provider {provider_name!r}; {hint}There are {', '.join(names)}")
+        raise ConfigurationError(
+            f"there is no provider {provider_name!r}; {hint}There are {', '.join(names)}"
+        )
     if preset.factory is Demo:
         return Demo()
     if not (model or preset.example_model):

@@ -122,9 +122,13 @@ class Transport:
         *Cancellation*: the connection is closed.
         """
         # Silence is bounded; the size of a pool is not, and neither is the time to send a long history.
-        timeout = httpx.Timeout(connect=self._connect_timeout, read=read_timeout, write=read_timeout, pool=None)
+        timeout = httpx.Timeout(
+            connect=self._connect_timeout, read=read_timeout, write=read_timeout, pool=None
+        )
         try:
-            request = self._client.build_request("POST", url, headers=dict(headers), content=body, timeout=timeout)
+            request = self._client.build_request(
+                "POST", url, headers=dict(headers), content=body, timeout=timeout
+            )
             response: httpx.Response | AlloyError = await self._client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             response = _translated(error, reading=False)

@@ -91,7 +91,7 @@ def render(call: Call, returned: object) -> None:
         blocks: list[ResultBlock] = []
         for block in output.blocks:
             if not isinstance(block, ResultBlock):
-                raise NotPlain(f"a block is a {type(block).__name__}, and has to be Text, Image or Document")
+                raise NotPlain(f"a block is a {type(block).__name__}, not Text, Image, Document or Opaque")
             if isinstance(block, Text):
                 block = attrs.evolve(block, text=cut(_text(block.text), max(left, 0)))
                 left -= len(block.text)

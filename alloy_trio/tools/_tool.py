@@ -61,7 +61,8 @@ class ToolOutput:
     Args:
         text: for the model.
         data: for programs: anything JSON can hold; it is kept in the call's record.
-        blocks: pictures, documents or further text for the model, after the text.
+        blocks: pictures, documents or further text for the model, after the text. An Opaque is a block in the
+            vendor's own words (Anthropic's ``search_result``); only that vendor's models see it.
     """
 
     text: str

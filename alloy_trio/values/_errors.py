@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from ._usage import NO_USAGE
+
 if TYPE_CHECKING:
     from ._result import Result
 
@@ -101,6 +103,9 @@ class RemoteError(AlloyError):
         transient: whether sending the same again may succeed; the default belongs to the class.
         provider: the configured provider's name.
         result: the partial Result, set by ``run`` before it raises.
+
+    Attributes:
+        usage: what the failed call had used, as far as the provider said.
     """
 
     _transient: ClassVar[bool] = False
@@ -124,6 +129,7 @@ class RemoteError(AlloyError):
         self.transient = self._transient if transient is None else transient
         self.provider = provider
         self.result = result
+        self.usage = NO_USAGE
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions pickle by their positional arguments; ours has keywords, so the state carries them.
@@ -186,9 +192,9 @@ class ToolError(Exception):
     """Raised by a tool, or by middleware to block a call: its text is for the model to read."""
 
 
-class Halt(Exception):  # noqa: N818 - a signal, not an error
+class Halt(Exception):
     """Raised by middleware: the run ends with status ``"halted"``."""
 
 
-class Pause(Exception):  # noqa: N818 - a signal, not an error
+class Pause(Exception):
     """Raised by middleware: the run is suspended with status ``"paused"``."""

@@ -111,7 +111,15 @@ class Document(_Media):
     """A document, as bytes or by URL; ``media_type`` is like ``"application/pdf"`` or ``"text/plain"``."""
 
 
-ResultBlock: TypeAlias = Text | Image | Document
+@attrs.frozen
+class Opaque:
+    """Something we do not know, kept as it came and returned only to its origin."""
+
+    provider: str
+    raw: dict[str, Any]
+
+
+ResultBlock: TypeAlias = Text | Image | Document | Opaque
 
 
 def _result_content(content: str | Iterable[ResultBlock]) -> str | tuple[ResultBlock, ...]:
@@ -158,14 +166,6 @@ class ServerToolResult:
     content: Any
     is_error: bool = attrs.field(default=False, kw_only=True)
     extra: dict[str, Any] | None = attrs.field(default=None, kw_only=True)
-
-
-@attrs.frozen
-class Opaque:
-    """Something we do not know, kept as it came and returned only to its origin."""
-
-    provider: str
-    raw: dict[str, Any]
 
 
 Block: TypeAlias = (

@@ -8,13 +8,14 @@ from ._codec import Codec, Decoder, ThinkingOption, WireRequest, WireSettings
 
 if TYPE_CHECKING:
     from ._anthropic import AnthropicCodec
-    from ._dialects import Dialect
-    from ._faults import fault_from_response
+    from ._dialects import COMPATIBLE, Dialect
+    from ._faults import fault_from_response, request_id_of, scrub
     from ._history import problems, repair
     from ._openai_chat import ChatCodec
     from ._openai_responses import ResponsesCodec
 
 _HOME = {
+    "COMPATIBLE": "_dialects",
     "AnthropicCodec": "_anthropic",
     "ChatCodec": "_openai_chat",
     "Dialect": "_dialects",
@@ -22,9 +23,12 @@ _HOME = {
     "fault_from_response": "_faults",
     "problems": "_history",
     "repair": "_history",
+    "request_id_of": "_faults",
+    "scrub": "_faults",
 }
 
 __all__ = [
+    "COMPATIBLE",
     "AnthropicCodec",
     "ChatCodec",
     "Codec",
@@ -37,6 +41,8 @@ __all__ = [
     "fault_from_response",
     "problems",
     "repair",
+    "request_id_of",
+    "scrub",
 ]
 
 

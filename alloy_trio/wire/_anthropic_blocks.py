@@ -22,6 +22,7 @@ from alloy_trio.values import (
     Message,
     Opaque,
     Origin,
+    ResultBlock,
     ServerToolResult,
     ServerToolUse,
     Text,
@@ -75,7 +76,7 @@ def render_message(message: Message, origin: Origin, ids: Mapping[str, str]) -> 
         ids: calls that get another id.
     """
     own = message.origin == origin
-    blocks = [_render(block, message.role, own, ids) for block in wire_blocks(message, origin)]
+    blocks = [_render(block, message.role, own, ids, origin) for block in wire_blocks(message, origin)]
     return dump({"role": message.role, "content": blocks}) if blocks else b""
 
 
@@ -102,7 +103,9 @@ def _goes(block: Block, message: Message, own: bool, origin: Origin) -> bool:
             return True
 
 
-def _render(block: Block, role: str, own: bool, ids: Mapping[str, str]) -> dict[str, Any]:
+def _render(
+    block: Block, role: str, own: bool, ids: Mapping[str, str], origin: Origin
+) -> dict[str, Any]:
     match block:
         case Text():
             return _text(block, own)
@@ -111,7 +114,7 @@ def _render(block: Block, role: str, own: bool, ids: Mapping[str, str]) -> dict[
         case ToolUse():
             return _tool_use(block, own, ids)
         case ToolResult():
-            return _tool_result(block, ids)
+            return _tool_result(block, ids, origin)
         case ServerToolUse():
             return block.extra or {
                 "type": "server_tool_use",
@@ -167,7 +170,7 @@ def _tool_use(block: ToolUse, own: bool, ids: Mapping[str, str]) -> dict[str, An
     return rendered
 
 
-def _tool_result(block: ToolResult, ids: Mapping[str, str]) -> dict[str, Any]:
+def _tool_result(block: ToolResult, ids: Mapping[str, str], origin: Origin) -> dict[str, Any]:
     rendered: dict[str, Any] = {
         "type": "tool_result",
         "tool_use_id": fit_id(ids.get(block.tool_use_id, block.tool_use_id)),
@@ -176,9 +179,7 @@ def _tool_result(block: ToolResult, ids: Mapping[str, str]) -> dict[str, Any]:
         if block.content.strip():
             rendered["content"] = block.content
     else:
-        parts = [
-            _result_part(part) for part in block.content if not isinstance(part, Text) or part.text.strip()
-        ]
+        parts = [_result_part(part) for part in block.content if _is_result_part(part, origin)]
         if parts:
             rendered["content"] = parts
     if block.is_error:
@@ -186,9 +187,17 @@ def _tool_result(block: ToolResult, ids: Mapping[str, str]) -> dict[str, Any]:
     return rendered
 
 
-def _result_part(part: Text | Image | Document) -> dict[str, Any]:
+def _is_result_part(part: ResultBlock, origin: Origin) -> bool:
+    if isinstance(part, Opaque):
+        return part.provider == origin.provider
+    return not isinstance(part, Text) or bool(part.text.strip())
+
+
+def _result_part(part: ResultBlock) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
+    if isinstance(part, Opaque):
+        return part.raw
     try:
         return _image(part) if isinstance(part, Image) else _document(part)
     except ConfigurationError:

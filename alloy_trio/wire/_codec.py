@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -34,6 +35,9 @@ from ._sse import SSEParser
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Bytes held of a body that is not a stream. Arbitrary; no recorded answer comes near."""
+
+_BEFORE_THE_TEXT = b"\xef\xbb\xbf \t\r\n"
+"""White space, and the bytes of a byte order mark, which may come one at a time."""
 
 ThinkingOption: TypeAlias = str | int | Mapping[str, Any] | None
 """How much a model is asked to reason: an effort (``"low"``, ``"high"``), a budget in tokens, the vendor's own
@@ -95,6 +99,19 @@ class Codec(ABC):
         return None
 
 
+class Framing(Protocol):
+    """Cuts a stream's bytes into events: server-sent ones, or a wire's own in the same shape."""
+
+    def receive(self, chunk: bytes) -> Iterable[tuple[str, str, str]]:
+        """Take bytes, return the events that they complete: name, data, and what the wire says besides."""
+
+    def may_hold_event(self) -> bool:
+        """Whether :meth:`pending` may be a whole event; asked after every byte, so it has to be cheap."""
+
+    def pending(self) -> tuple[str, str, str] | None:
+        """The event that the stream's end would complete, if there is one."""
+
+
 class Decoder(ABC):
     """Reads one answer. Subclasses say what an event, a whole body and the end mean.
 
@@ -111,8 +128,8 @@ class Decoder(ABC):
         self.failure: RemoteError | None = None
         self.request_id: str | None = None
         """From the response's headers; the reader of the exchange sets it."""
-        self._sse = SSEParser()
-        self._mode: str | None = None  # "sse" | "body"; None until the first byte that is not white space
+        self._framing: Framing = self._new_framing()
+        self._mode: str | None = None  # "stream" | "body"; None until the first byte that is not white space
         self._body: list[bytes] = []
         self._body_size = 0
 
@@ -130,7 +147,9 @@ class Decoder(ABC):
         if self.terminated:
             return []
         if self._mode is None:
-            self._mode = _mode_of(chunk)
+            start = chunk.lstrip(_BEFORE_THE_TEXT)[:1]
+            if start:
+                self._mode = self._mode_of(start)
         if self._mode == "body":
             self._body.append(chunk)
             self._body_size += len(chunk)
@@ -139,7 +158,7 @@ class Decoder(ABC):
             return []
         deltas: list[Delta] = []
         try:
-            for event, data, _id in self._sse.receive(chunk):
+            for event, data, _ in self._framing.receive(chunk):
                 self._on_event(event, data, deltas)
                 if self.terminated:
                     break
@@ -153,18 +172,28 @@ class Decoder(ABC):
         The standard discards such an event. Servers that forget the blank line mean it; of one that was cut in the
         middle nothing is taken.
         """
-        if self.failure is not None or self.terminated or self._mode == "body" or not self._sse.may_hold_event():
+        if (
+            self.failure is not None
+            or self.terminated
+            or self._mode == "body"
+            or not self._framing.may_hold_event()
+        ):
             return []
-        pending, self._sse = self._sse.pending(), SSEParser()
+        pending, self._framing = self._framing.pending(), self._new_framing()
         deltas: list[Delta] = []
         if pending is not None:
             try:
-                self._on_event(pending.event, pending.data, deltas)
+                self._on_event(pending[0], pending[1], deltas)
             except MalformedReply:
                 return []
             except RemoteError as error:
                 self.failure = error
         return deltas
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer came as a stream. A whole body gives no deltas, also when a stream was asked for."""
+        return self._mode != "body"
 
     def finish(self) -> Completion:
         """The completion, once the answer's bytes have ended. Changes nothing but ``usage``.
@@ -183,13 +212,24 @@ class Decoder(ABC):
             finally:
                 self.usage = whole.usage
             return whole._complete()
-        if not self.terminated and self._sse.may_hold_event():
+        if not self.terminated and self._framing.may_hold_event():
             ended = copy.deepcopy(self)
             ended.receive_end()
             if ended.failure is not None:
                 raise ended.failure
             return ended._complete() if ended.terminated else ended._complete_at_eof()
         return self._complete() if self.terminated else self._complete_at_eof()
+
+    def _new_framing(self) -> Framing:
+        """What cuts this wire's streams into events."""
+        return SSEParser()
+
+    def _mode_of(self, start: bytes) -> str:
+        """Whether an answer whose text begins with this byte is a ``"stream"`` or one ``"body"``.
+
+        A wire whose streams are JSON overrides it, and may choose another framing here.
+        """
+        return "body" if start in b'{[<"' else "stream"
 
     @abstractmethod
     def _on_event(self, event: str, data: str, deltas: list[Delta]) -> None:
@@ -210,7 +250,8 @@ class Decoder(ABC):
     def _complete_at_eof(self) -> Completion:
         """The bytes ended without the terminal event. Overridden where a dialect allows that."""
         raise StreamTruncated(
-            "the answer ended before its terminal event; it is incomplete and was not used", provider=self.settings.provider
+            "the answer ended before its terminal event; it is incomplete and was not used",
+            provider=self.settings.provider,
         )
 
     def _parse_body(self) -> Any:
@@ -220,10 +261,12 @@ class Decoder(ABC):
         except ValueError as exc:
             if _is_cut(text, exc):
                 raise StreamTruncated(
-                    "the answer's JSON body ended early; it is incomplete and was not used", provider=self.settings.provider
+                    "the answer's JSON body ended early; it is incomplete and was not used",
+                    provider=self.settings.provider,
                 ) from None
             raise MalformedReply(
-                f"the answer is neither JSON nor a stream of events: {excerpt(text)}", provider=self.settings.provider
+                f"the answer is neither JSON nor a stream of events: {excerpt(text)}",
+                provider=self.settings.provider,
             ) from exc
 
     def _load(self, data: str) -> Any:
@@ -235,15 +278,10 @@ class Decoder(ABC):
                 f"an event of the stream is not JSON: {excerpt(data)}", provider=self.settings.provider
             ) from exc
         if not isinstance(value, dict):
-            raise MalformedReply(f"an event of the stream is not an object: {excerpt(data)}", provider=self.settings.provider)
+            raise MalformedReply(
+                f"an event of the stream is not an object: {excerpt(data)}", provider=self.settings.provider
+            )
         return value
-
-
-def _mode_of(chunk: bytes) -> str | None:
-    start = chunk.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start:
-        return None
-    return "body" if start[:1] in (b"{", b"[", b"<", b'"') else "sse"
 
 
 def _is_cut(text: bytes, error: ValueError) -> bool:
@@ -298,6 +336,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # 1e999
+        raise ValueError(text)
+    return value
+
+
 def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     """A call's arguments: the decoded object, or ``{}`` and the raw text when it is not a JSON object.
 
@@ -306,7 +351,7 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     if not raw.strip():
         return {}, None
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
+        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return {}, raw
     return (value, None) if isinstance(value, dict) else ({}, raw)
@@ -315,6 +360,7 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
 __all__ = [
     "Codec",
     "Decoder",
+    "Framing",
     "RemoteError",
     "ThinkingOption",
     "WireRequest",

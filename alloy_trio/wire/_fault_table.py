@@ -116,14 +116,12 @@ class TextPattern(NamedTuple):
         return re.compile(self.expression, re.IGNORECASE)
 
 
-_text = TextPattern
-
 TEXTS: tuple[TextPattern, ...] = (
     # The conversation does not fit.
-    _text(
+    TextPattern(
         "overflow", r"prompt is too long", "prompt is too long: 208310 tokens > 200000 maximum", "Anthropic"
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"exceeds? context limit",
         "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease "
@@ -131,13 +129,13 @@ TEXTS: tuple[TextPattern, ...] = (
         "`max_tokens` and try again",
         "Anthropic",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"exceeds the context window",
         "Your input exceeds the context window of this model. Please adjust your input and try again.",
         "OpenAI",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"maximum context length",
         "This model's maximum context length is 1048565 tokens. However, you requested 1250025 "
@@ -145,7 +143,7 @@ TEXTS: tuple[TextPattern, ...] = (
         "messages, 0 in the completion). Please reduce the length of the messages or completion.",
         "DeepSeek, vLLM, OpenRouter; as OpenAI without the code",
     ),
-    _text(
+    TextPattern(
         "overflow",
         # Comes as 429, but waiting never helps: one request alone is above the limit per minute.
         r"request too large for (gpt|model|o\d)",
@@ -154,31 +152,31 @@ TEXTS: tuple[TextPattern, ...] = (
         "The input or output tokens must be reduced in order to run successfully.",
         "OpenAI, Groq",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"reduce the length of the (messages|prompt|input)",
         "Please reduce the length of the messages or completion.",
         "Groq",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"maximum prompt length is \d+",
         "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
         "xAI",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"token count .*exceeds the (maximum|limit)",
         "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
         "Gemini",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"input is too long for requested model",
         "The model returned the following errors: Input is too long for requested model.",
         "Bedrock",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"number of input tokens exceeds",
         "The model returned the following errors: Input Tokens Exceeded: Number of input tokens "
@@ -186,7 +184,7 @@ TEXTS: tuple[TextPattern, ...] = (
         "length. Please update the input to try again.",
         "Bedrock",
     ),
-    _text(
+    TextPattern(
         "overflow",
         # Not Bedrock's "Too many tokens, please wait before trying again.", which is a rate limit.
         r"too many tokens: size limit exceeded",
@@ -195,58 +193,58 @@ TEXTS: tuple[TextPattern, ...] = (
         "model is 288000 tokens.",
         "Cohere",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"too large for model with \d+ maximum context",
         "Prompt contains 65673 tokens and 0 draft tokens, too large for model with 32768 maximum "
         "context length",
         "Mistral",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"length of all messages is too long",
         "The total length of all messages is too long.",
         "Perplexity",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"longer than the (model's context|maximum model) length",
         "The input (131080 tokens) is longer than the model's context length (131072 tokens).",
         "Together, vLLM",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"exceeds the available context size",
         "the request exceeds the available context size, try increasing it",
         "llama.cpp",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"exceeded max context length",
         "prompt too long; exceeded max context length by 812 tokens",
         "Ollama",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"greater than the context length",
         "The number of tokens to keep from the initial prompt is greater than the context length",
         "LM Studio",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"context window exceeds limit",
         "invalid params, context window exceeds limit (2013)",
         "MiniMax",
     ),
-    _text(
+    TextPattern(
         "overflow",
         r"exceeded model token limit",
         "Invalid request: Your request exceeded model token limit: 262144 (requested: 291351)",
         "Moonshot",
     ),
-    _text("overflow", r"prompt exceeds max length", "Prompt exceeds max length", "z.ai"),
+    TextPattern("overflow", r"prompt exceeds max length", "Prompt exceeds max length", "z.ai"),
     # The account is empty.
-    _text(
+    TextPattern(
         "billing",
         r"credit balance is too low",
         "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing "
@@ -254,14 +252,14 @@ TEXTS: tuple[TextPattern, ...] = (
         "purchase credits.",
         "Anthropic, as a 400 invalid_request_error",
     ),
-    _text("billing", r"insufficient (balance|credits|funds)", "Insufficient Balance", "DeepSeek"),
-    _text(
+    TextPattern("billing", r"insufficient (balance|credits|funds)", "Insufficient Balance", "DeepSeek"),
+    TextPattern(
         "billing",
         r"(used all available|exhausted your) .*credits",
         "Your team has either used all available credits or reached its monthly spending limit.",
         "xAI, as a 403",
     ),
-    _text(
+    TextPattern(
         "billing",
         r"reached (your|its|the) (specified )?(API usage limits|monthly spend(ing)? limit)",
         "You have reached your specified API usage limits. You will regain access on 2026-01-01 at "
@@ -269,26 +267,26 @@ TEXTS: tuple[TextPattern, ...] = (
         "Anthropic, as a 400 invalid_request_error",
     ),
     # The key is wrong, said with a status that does not say so.
-    _text(
+    TextPattern(
         "auth",
         r"incorrect API key provided",
         "Incorrect API key provided. You can obtain an API key from https://console.x.ai.",
         "xAI, as a 400 invalid-argument",
     ),
-    _text(
+    TextPattern(
         "auth",
         r"API key (is )?(not valid|invalid|not found|expired)",
         "API key not valid. Please pass a valid API key.",
         "Gemini, as a 400 INVALID_ARGUMENT",
     ),
     # No capacity.
-    _text(
+    TextPattern(
         "overloaded",
         r"\boverloaded\b",
         "The engine is currently overloaded, please try again later",
         "OpenAI, as a 503 server_error",
     ),
-    _text(
+    TextPattern(
         "overloaded",
         r"unable to process your request\.$",
         "Bedrock is unable to process your request.",

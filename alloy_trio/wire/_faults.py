@@ -8,6 +8,7 @@ into the message, shortened, and without anything that looks like a key.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -71,26 +72,6 @@ _REQUEST_ID_HEADERS = (
 _CODE_FIELDS = ("code", "type", "status", "error_code", "error_type", "reason", "__type", "quotaId")
 _TEXT_FIELDS = ("message", "Message", "msg", "detail", "description", "error_description")
 _NESTED = ("error", "errors", "details", "detail", "innererror", "violations")
-
-_SECRETS = (
-    # What stands where a key would: whole, whatever it looks like.
-    (re.compile(r"(?i)(api[ _-]?key(?:\s+provided)?\s*[:=]\s*)[\"']?(?!https?:)[^\s\"',;]+"), r"\1[removed]"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=*-]{6,}"), r"\1 [removed]"),
-    (
-        re.compile(r"(?i)([?&](?:key|api[-_]?key|token|access_token|sig|signature)=)[^\s&\"']+"),
-        r"\1[removed]",
-    ),
-    (
-        re.compile(
-            r"\b(?:sk|pk|rk|xai|csk|nvapi|pplx|fw|key|tgp|hf|gsk|r8|ghp|gho|github_pat)[-_][A-Za-z0-9_*.-]{6,}"
-            r"|\bAIza[A-Za-z0-9_*-]{8,}|\bya29\.[A-Za-z0-9._-]+|\bABSK[A-Za-z0-9+/=]{8,}"
-            r"|\b(?:AKIA|ASIA)[A-Z0-9]{8,}|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"
-        ),
-        "[removed]",
-    ),
-    # A long run that mixes cases and digits is more often a credential than a word.
-    (re.compile(r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{40,}", re.ASCII), "[removed]"),
-)
 
 
 def fault_from_response(
@@ -181,9 +162,39 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "[removed]")
-    for pattern, replacement in _SECRETS:
+    for pattern, replacement in _secrets():
         text = pattern.sub(replacement, text)
     return text
+
+
+@functools.cache
+def _secrets() -> tuple[tuple[re.Pattern[str], str], ...]:
+    # Compiled when the first error comes: a run without errors need not pay for it.
+    return (
+        # What stands where a key would: whole, whatever it looks like.
+        (
+            re.compile(r"(?i)(api[ _-]?key(?:\s+provided)?\s*[:=]\s*)[\"']?(?!https?:)[^\s\"',;]+"),
+            r"\1[removed]",
+        ),
+        (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=*-]{6,}"), r"\1 [removed]"),
+        (
+            re.compile(r"(?i)([?&](?:key|api[-_]?key|token|access_token|sig|signature)=)[^\s&\"']+"),
+            r"\1[removed]",
+        ),
+        (
+            re.compile(
+                r"\b(?:sk|pk|rk|xai|csk|nvapi|pplx|fw|key|tgp|hf|gsk|r8|ghp|gho|github_pat)[-_][A-Za-z0-9_*.-]{6,}"
+                r"|\bAIza[A-Za-z0-9_*-]{8,}|\bya29\.[A-Za-z0-9._-]+|\bABSK[A-Za-z0-9+/=]{8,}"
+                r"|\b(?:AKIA|ASIA)[A-Z0-9]{8,}|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"
+            ),
+            "[removed]",
+        ),
+        # A long run that mixes cases and digits is more often a credential than a word.
+        (
+            re.compile(r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{40,}", re.ASCII),
+            "[removed]",
+        ),
+    )
 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
@@ -215,7 +226,7 @@ def _fault(
 
 def _kind(codes: set[str], words: str, status: int | None) -> Kind:
     kinds: set[Kind] = {CODES[code] for code in codes if code in CODES}
-    kinds.update(kind for pattern, kind in CODE_PATTERNS if any(pattern.search(code) for code in codes))
+    kinds.update(kind for pattern, kind in CODE_PATTERNS if any(re.search(pattern, code) for code in codes))
     # What a 5xx says is not about our key or our account; an overflow some local servers report so.
     trusted = ("overflow", "overloaded") if status is not None and status >= 500 else PRIORITY
     kinds.update(text.kind for text in TEXTS if text.kind in trusted and text.pattern.search(words))

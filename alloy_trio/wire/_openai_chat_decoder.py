@@ -82,7 +82,7 @@ class ChatDecoder(Decoder):
         # finish() may be asked after every byte: pieces of a long answer are shared, not copied.
         other = copy.copy(self)
         other._answer = self._answer.fork()
-        other._sse = copy.deepcopy(self._sse, memo)
+        other._framing = copy.deepcopy(self._framing, memo)
         return other
 
     def answered_by_error(self, error: Any, deltas: list[Delta]) -> bool:

@@ -86,7 +86,7 @@ def _user(
     for block in message.content:
         if isinstance(block, ToolResult):
             ident = block.tool_use_id if answers_own else fit_id(block.tool_use_id, dialect)
-            rendered.append(_tool_result(block, ident, dialect, names, attached))
+            rendered.append(_tool_result(block, ident, settings, dialect, names, attached))
         else:
             part = _part(block, settings, dialect)
             if part is not None:
@@ -103,13 +103,20 @@ def _user(
 
 
 def _tool_result(
-    result: ToolResult, ident: str, dialect: Dialect, names: Mapping[str, str], attached: list[dict[str, Any]]
+    result: ToolResult,
+    ident: str,
+    settings: WireSettings,
+    dialect: Dialect,
+    names: Mapping[str, str],
+    attached: list[dict[str, Any]],
 ) -> dict[str, Any]:
     text = result.text
-    media = [] if isinstance(result.content, str) else [b for b in result.content if not isinstance(b, Text)]
+    blocks = () if isinstance(result.content, str) else result.content
+    parts = [_part(block, settings, dialect) for block in blocks if not isinstance(block, Text)]
+    media = [part for part in parts if part is not None]
     if media:
         attached.append({"type": "text", "text": f"What the tool call {ident} returned besides text:"})
-        attached.extend(_media(block, dialect) for block in media)
+        attached.extend(media)
         text = f"{text}\n(more follows in the next user message)" if text else "(see the next user message)"
     if result.is_error and not text.lower().startswith("error"):
         # The wire has no flag for it.

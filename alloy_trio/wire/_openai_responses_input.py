@@ -93,7 +93,7 @@ def _user_items(message: Message, origin: Origin, callers: Mapping[str, Any]) ->
             parts = []
         match block:
             case ToolResult():
-                items.append(_output_item(block, callers))
+                items.append(_output_item(block, origin, callers))
             case Opaque():
                 if block.provider == origin.provider:
                     items.append(block.raw)
@@ -109,9 +109,12 @@ def _user_items(message: Message, origin: Origin, callers: Mapping[str, Any]) ->
     return items
 
 
-def _output_item(result: ToolResult, callers: Mapping[str, Any]) -> Item:
+def _output_item(result: ToolResult, origin: Origin, callers: Mapping[str, Any]) -> Item:
     content = result.content
-    output: Any = content if isinstance(content, str) else [_input_part(block) for block in content]
+    output: Any = content
+    if not isinstance(content, str):
+        kept = (b for b in content if not isinstance(b, Opaque) or b.provider == origin.provider)
+        output = [_input_part(block) for block in kept]
     call_id = wire_call_id(result.tool_use_id)
     item: Item = {"type": "function_call_output", "call_id": call_id, "output": output}
     if result.tool_use_id in callers:
@@ -122,6 +125,8 @@ def _output_item(result: ToolResult, callers: Mapping[str, Any]) -> Item:
 def _input_part(block: ResultBlock) -> Item:
     if isinstance(block, Text):
         return {"type": "input_text", "text": block.text}
+    if isinstance(block, Opaque):
+        return block.raw
     if isinstance(block, Image):
         return {"type": "input_image", "detail": "auto", "image_url": block.url or _data_url(block)}
     if block.data is None:

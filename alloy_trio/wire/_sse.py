@@ -111,6 +111,9 @@ class SSEParser:
             return chunk
         text = whole.decode("utf-8", "replace")
         if text.startswith("data: "):
+            if "\n" not in text:
+                events.append(_new_event(("message", text[6:], self._id)))
+                return after
             pieces = text[6:].split("\n\ndata: ")
             if text.count("\n") == 2 * len(pieces) - 2:
                 events += map(_new_event, zip(repeat("message"), pieces, repeat(self._id), strict=False))

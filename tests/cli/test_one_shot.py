@@ -85,7 +85,6 @@ def test_a_pipe_that_has_begun_is_read_to_its_end(alloy: Alloy, monkeypatch: pyt
     assert model.requests[0].messages[0].text == "Hello\n\nall of it"
 
 
-
 def test_piped_text_is_added_to_the_question_or_is_the_question(alloy: Alloy) -> None:
     model = Scripted(["1", "2", "3", "4"])
     alloy("-p", "Count the words", stdin="a b c\n", provider=model)

@@ -129,6 +129,9 @@ IGNORED = (
         "openai_responses", "input[].phase", "always", "most recorded clients dropped it; ours returns it"
     ),
     Ignored(
+        "openai_chat", "tools[].function.strict", "always", "a host of which nothing is known is not sent it"
+    ),
+    Ignored(
         "openai_chat", "messages[].name", "always", "our messages and results have no names of their own"
     ),
     Ignored(
@@ -138,7 +141,7 @@ IGNORED = (
         "openai_chat",
         "messages[].reasoning_content",
         "always",
-        "whether reasoning returns is the host's dialect; a host of which nothing is known gets none",
+        "whether reasoning returns is the host's dialect: ours goes with calls, some recorded clients' never",
     ),
     Ignored("openai_chat", "messages[].reasoning", "always", "as reasoning_content"),
     Ignored("openai_chat", "messages[].reasoning_details", "always", "as reasoning_content"),

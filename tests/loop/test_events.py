@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alloy_trio import Event
+from alloy_trio._seed import seeded
 from alloy_trio.loop._events import FAIRNESS_INTERVAL, Emitter, EventStream
 
 
@@ -76,7 +80,11 @@ async def test_many_senders_share_the_room(autojump_clock: trio.testing.MockCloc
             await trio.sleep(0.1)
             seen.append(await emitter.next())
     assert [event.seq for event in seen] == list(range(1, 61))
-    assert {name: sum(event.payload == name for event in seen) for name in "abc"} == {"a": 20, "b": 20, "c": 20}
+    assert {name: sum(event.payload == name for event in seen) for name in "abc"} == {
+        "a": 20,
+        "b": 20,
+        "c": 20,
+    }
 
 
 async def test_a_greedy_reader_lets_others_run() -> None:
@@ -107,7 +115,9 @@ async def test_without_a_listener_events_are_only_counted() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=20), st.integers(1, 5))
-def test_any_mix_of_senders_and_readers_keeps_order_and_bound(steps: list[tuple[int, bool]], capacity: int) -> None:
+def test_any_mix_of_senders_and_readers_keeps_order_and_bound(
+    steps: list[tuple[int, bool]], capacity: int
+) -> None:
     async def main() -> None:
         emitter = Emitter("c", capacity=capacity)
         total = sum(count for count, _ in steps)
@@ -136,3 +146,29 @@ def test_any_mix_of_senders_and_readers_keeps_order_and_bound(steps: list[tuple[
 def test_an_unread_result_is_an_error() -> None:
     with pytest.raises(RuntimeError):
         _ = EventStream(Emitter("c", capacity=1)).result
+
+
+async def test_an_event_of_a_run_is_like_one_made_by_hand() -> None:
+    emitter = Emitter("c", capacity=1, parent_id="p")
+    emitter.turn = 3
+    emitter.emit("text_delta", "hi")
+    event = await emitter.next()
+    assert type(event) is Event
+    by_hand = Event(
+        event="text_delta", seq=1, correlation_id="c", turn=3, ts_ms=event.ts_ms, payload="hi", parent_id="p"
+    )
+    assert (event, repr(event), hash(event)) == (by_hand, repr(by_hand), hash(by_hand))
+    assert attrs.evolve(event, seq=2).seq == 2
+    assert pickle.loads(pickle.dumps(event)) == by_hand
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        event.seq = 2  # type: ignore[misc]
+
+
+async def test_what_is_sent_together_has_one_time_and_one_order() -> None:
+    times = iter(range(100))
+    with seeded(1, now_ms=lambda: next(times)):
+        emitter = Emitter("c", capacity=10)
+    await emitter.send(texts("a", "b"))
+    await emitter.send(texts("c"))
+    seen = [await emitter.next() for _ in range(3)]
+    assert [(event and (event.ts_ms, event.payload)) for event in seen] == [(0, "a"), (0, "b"), (1, "c")]

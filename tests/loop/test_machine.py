@@ -28,9 +28,7 @@ from alloy_trio.wire import problems
 
 
 def state(**rules: object) -> RunState:
-    return RunState(
-        rules=Rules(**rules), messages=[Message.user("go")], request_id="r", correlation_id="r"
-    )
+    return RunState(rules=Rules(**rules), messages=[Message.user("go")], request_id="r", correlation_id="r")
 
 
 def answer(text: str, reason: str = "end_turn") -> Completion:
@@ -46,7 +44,8 @@ def outcomes(calls: tuple[ToolUse, ...], outcome: str = "completed") -> ToolOutc
     return ToolOutcomes(
         tuple(ToolResult(call.id, "ok") for call in calls),
         tuple(
-            ToolCallRecord(id=call.id, name=call.name, input=call.input, output="ok", outcome=outcome) for call in calls
+            ToolCallRecord(id=call.id, name=call.name, input=call.input, output="ok", outcome=outcome)
+            for call in calls
         ),
     )
 
@@ -72,7 +71,12 @@ def test_an_answer_ends_the_run() -> None:
     run = state()
     drive(run, [answer("hello")])
     result = run.result()
-    assert (result.text, result.status, result.turns, result.stop_reason) == ("hello", "completed", 1, "end_turn")
+    assert (result.text, result.status, result.turns, result.stop_reason) == (
+        "hello",
+        "completed",
+        1,
+        "end_turn",
+    )
     assert result.messages == (Message.user("go"), Message.assistant("hello"))
 
 
@@ -150,7 +154,12 @@ def test_an_empty_answer_leaves_no_empty_message() -> None:
 
 def test_calls_with_one_id_or_none_get_ids_of_their_own() -> None:
     run = state()
-    same = (ToolUse("a", "look", {}), ToolUse("a", "look", {"x": 2}), ToolUse("", "look", {}), ToolUse("a_2", "look", {}))
+    same = (
+        ToolUse("a", "look", {}),
+        ToolUse("a", "look", {"x": 2}),
+        ToolUse("", "look", {}),
+        ToolUse("a_2", "look", {}),
+    )
     steps = drive(run, [calling(*same), answer("done")])
     ids = [call.id for call in steps[1].calls]
     assert len(set(ids)) == 4
@@ -159,7 +168,10 @@ def test_calls_with_one_id_or_none_get_ids_of_their_own() -> None:
 
 
 call_lists = st.lists(
-    st.builds(ToolUse, st.sampled_from(["", "a", "b", "a_2"]), st.sampled_from(["look", "make"]), st.just({})), max_size=4
+    st.builds(
+        ToolUse, st.sampled_from(["", "a", "b", "a_2"]), st.sampled_from(["look", "make"]), st.just({})
+    ),
+    max_size=4,
 )
 completions = st.builds(
     lambda text, calls, reason: calling(*calls, reason=reason, text=text),

@@ -69,7 +69,9 @@ def check_events(events: list[Event]) -> None:
     assert [event.event for event in events].count("run_end") == 1
     assert events[-1].event == "run_end"
     started = {event.seq: event.payload["id"] for event in events if event.event == "tool_start"}
-    ended = [(event.payload["start_seq"], event.payload["id"]) for event in events if event.event == "tool_end"]
+    ended = [
+        (event.payload["start_seq"], event.payload["id"]) for event in events if event.event == "tool_end"
+    ]
     assert sorted(started.items()) == sorted(ended)
 
 
@@ -118,7 +120,12 @@ async def test_the_main_job() -> None:
     assert result.text == "It is 42."
     assert (result.status, result.stop_reason, result.turns) == ("completed", "end_turn", 2)
     (record,) = result.tool_calls
-    assert (record.name, record.input, record.output, record.outcome) == ("double", {"number": 21}, "42", "completed")
+    assert (record.name, record.input, record.output, record.outcome) == (
+        "double",
+        {"number": 21},
+        "42",
+        "completed",
+    )
     assert result.usage.output_tokens > 0
     assert [message.role for message in result.messages] == ["user", "assistant", "user", "assistant"]
     model.assert_exhausted()
@@ -171,7 +178,10 @@ async def test_a_timeout_is_a_result(autojump_clock: trio.testing.MockClock) -> 
     result = await run("go", provider=model, tools=[double, sleepy], timeout=5)
     assert trio.current_time() == pytest.approx(5, abs=0.01) or trio.current_time() > 0
     assert result.status == "timeout"
-    assert {record.id: record.outcome for record in result.tool_calls} == {"a": "completed", "b": "interrupted"}
+    assert {record.id: record.outcome for record in result.tool_calls} == {
+        "a": "completed",
+        "b": "interrupted",
+    }
     assert problems(result.messages) == ()
 
 
@@ -240,7 +250,9 @@ async def test_fallback_providers_are_asked_in_order(autojump_clock: trio.testin
     assert events.result.text == "fine"
 
 
-async def test_retries_give_up_rather_than_sleep_past_the_deadline(autojump_clock: trio.testing.MockClock) -> None:
+async def test_retries_give_up_rather_than_sleep_past_the_deadline(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     model = Flaky(([], RateLimited("slow down", retry_after=60)))
     with trio.fail_after(10), pytest.raises(RateLimited):
         await run("go", provider=model)
@@ -248,7 +260,9 @@ async def test_retries_give_up_rather_than_sleep_past_the_deadline(autojump_cloc
 
 
 async def test_one_broken_tool_leaves_its_siblings_alone() -> None:
-    model = Scripted([[call("broken", id="a"), call("double", id="b", number=2), call("missing", id="c")], "ok"])
+    model = Scripted(
+        [[call("broken", id="a"), call("double", id="b", number=2), call("missing", id="c")], "ok"]
+    )
     result = await run("go", provider=model, tools=[double, broken])
     results = result.messages[2].content
     assert [block.tool_use_id for block in results] == ["a", "b", "c"]
@@ -274,7 +288,9 @@ async def test_malformed_arguments_are_answered_and_never_run() -> None:
 
 
 async def test_max_tokens_is_incomplete() -> None:
-    completion = Completion(Message.assistant((Text("half"), call("double", id="a", number=1))), "max_tokens", Usage())
+    completion = Completion(
+        Message.assistant((Text("half"), call("double", id="a", number=1))), "max_tokens", Usage()
+    )
     result = await run("go", provider=Scripted([completion]), tools=[double])
     assert result.status == "incomplete"
     assert result.tool_calls[0].outcome == "not_started"
@@ -389,7 +405,9 @@ async def read_some(events: AsyncIterator[Event], count: int) -> list[Event]:
         ("go", {"fallback_providers": ["openai"]}, r"fallback_providers\[0\]"),
     ],
 )
-async def test_bad_options_are_told_before_anything_is_sent(prompt: Any, options: dict[str, Any], words: str) -> None:
+async def test_bad_options_are_told_before_anything_is_sent(
+    prompt: Any, options: dict[str, Any], words: str
+) -> None:
     model = Scripted(["never"])
     merged = {"provider": model, **options}
     with pytest.raises(ConfigurationError, match=words.replace("(", r"\(")):
@@ -424,7 +442,12 @@ class CancelAt(trio.abc.Instrument):
 
 
 SCRIPT = [
-    [Text("one"), call("double", id="a", number=1), call("sleepy", id="b", seconds=5), call("broken", id="c")],
+    [
+        Text("one"),
+        call("double", id="a", number=1),
+        call("sleepy", id="b", seconds=5),
+        call("broken", id="c"),
+    ],
     [call("double", id="d", number=2)],
     "done",
 ]
@@ -467,7 +490,10 @@ async def test_a_cancel_at_any_step_leaves_a_valid_history_and_whole_events(
         assert result.usage.output_tokens >= reported
         uses = [use.id for message in result.messages for use in message.tool_uses]
         results = [
-            block.tool_use_id for message in result.messages for block in message.content if isinstance(block, ToolResult)
+            block.tool_use_id
+            for message in result.messages
+            for block in message.content
+            if isinstance(block, ToolResult)
         ]
         assert uses == results == [record.id for record in result.tool_calls]
         started = {event.payload["id"] for event in seen if event.event == "tool_start"}

@@ -30,6 +30,7 @@ from alloy_trio import (
     StreamTruncated,
     TransportError,
     run,
+    server_tool,
     stream,
 )
 from alloy_trio.providers import Anthropic, HttpProvider, OpenAI, OpenAICompatible, provider_from_name
@@ -59,7 +60,9 @@ WHOLE = json.dumps(
     {
         "id": "c",
         "model": "m",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+        ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
     }
 ).encode()
@@ -70,7 +73,9 @@ def whole(**changes: Any) -> Exchange:
 
 
 def streamed(**changes: Any) -> Exchange:
-    return Exchange(**{"body": STREAM, "headers": {"content-type": "text/event-stream"}, "stream": True, **changes})
+    return Exchange(
+        **{"body": STREAM, "headers": {"content-type": "text/event-stream"}, "stream": True, **changes}
+    )
 
 
 def model(url: str, **options: Any) -> OpenAICompatible:
@@ -176,7 +181,10 @@ def test_one_object_works_in_two_threads_at_once_and_in_later_runs() -> None:
 
 
 async def test_a_caller_s_own_client_is_used_and_not_closed() -> None:
-    async with open_replay_server([whole()]) as server, httpx.AsyncClient(headers={"x-mine": "yes"}) as client:
+    async with (
+        open_replay_server([whole()]) as server,
+        httpx.AsyncClient(headers={"x-mine": "yes"}) as client,
+    ):
         await run("hi", provider=model(server.url, client=client))
         assert not client.is_closed
     assert dict(server.requests[0].headers)["x-mine"] == "yes"
@@ -197,13 +205,19 @@ async def test_a_caller_s_own_client_is_used_and_not_closed() -> None:
         (BAD_GATEWAY, ServerFault),
         (Answer(200, b"<html>login</html>", "text/html"), MalformedReply),
         (Answer(200, b'{"error": {"message": "boom", "code": 502}}'), ServerFault),
-        (Answer(200, b'data: {"error": {"message": "Overloaded", "type": "overloaded_error"}}\n\n'), RemoteError),
+        (
+            Answer(200, b'data: {"error": {"message": "Overloaded", "type": "overloaded_error"}}\n\n'),
+            RemoteError,
+        ),
         (Answer(200, b""), StreamTruncated),
         (Answer(200, b"[]"), MalformedReply),
         (Answer(200, b"null"), RemoteError),
         (Answer(429, b"", headers={"retry-after": "3"}), RateLimited),
         (Answer(503, b"overloaded"), RemoteError),
-        (Answer(401, b'{"error": {"message": "Incorrect API key provided: sk-test-do-not*"}}'), AuthenticationFailed),
+        (
+            Answer(401, b'{"error": {"message": "Incorrect API key provided: sk-test-do-not*"}}'),
+            AuthenticationFailed,
+        ),
         (Answer(302, b"", headers={"location": "/elsewhere"}), RemoteError),
         (Answer(204, b""), RemoteError),
     ],
@@ -231,7 +245,9 @@ async def test_every_fault_is_a_typed_error_and_leaves_nothing(
     assert isinstance(result, Result) and result.status == "error"
     assert result.messages == (Message.user("hi"),)
     assert caught.value.provider == "openai-compatible"
-    shown = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value) + repr(provider)
+    shown = (
+        "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value) + repr(provider)
+    )
     assert SECRET not in shown
     assert "Bearer" not in shown
     # Nothing that hangs off the exception holds the key either: debuggers and reporters walk it.
@@ -242,7 +258,12 @@ async def test_every_fault_is_a_typed_error_and_leaves_nothing(
 
 
 async def test_transient_faults_are_tried_again(autojump_clock: trio.testing.MockClock) -> None:
-    script = [whole(fault=Reset()), whole(fault=BAD_GATEWAY), whole(fault=Answer(429, b"", headers={"retry-after-ms": "5"})), whole()]
+    script = [
+        whole(fault=Reset()),
+        whole(fault=BAD_GATEWAY),
+        whole(fault=Answer(429, b"", headers={"retry-after-ms": "5"})),
+        whole(),
+    ]
     async with open_replay_server(script) as server:
         result = await run("hi", provider=model(server.url))
     assert result.text == "Hello"
@@ -364,6 +385,55 @@ def test_names_lead_to_providers() -> None:
 
 
 async def test_overload_is_its_own_error() -> None:
-    async with open_replay_server([whole(fault=Answer(529, b'{"error": {"type": "overloaded_error"}}'))]) as server:
+    async with open_replay_server(
+        [whole(fault=Answer(529, b'{"error": {"type": "overloaded_error"}}'))]
+    ) as server:
         with pytest.raises(Overloaded):
             await run("hi", provider=model(server.url), max_retries=0)
+
+
+async def test_a_key_that_the_vendor_quotes_is_taken_out() -> None:
+    body = b'{"error": {"message": "Incorrect API key provided: my-own-gateway-key"}}'
+    async with open_replay_server([whole(fault=Answer(401, body))]) as server:
+        with pytest.raises(AuthenticationFailed) as caught:
+            await run("hi", provider=model(server.url, api_key="my-own-gateway-key"))
+    assert "my-own-gateway-key" not in f"{caught.value} {caught.value!r} {caught.value.result}"
+    assert "Incorrect API key" in str(caught.value)
+
+
+async def test_beta_features_of_the_user_join_those_that_the_request_needs() -> None:
+    async with open_replay_server([Exchange(body=b"{}", status=400)]) as server:
+        provider = Anthropic(
+            "m", base_url=server.url, headers={"anthropic-beta": "mine", "anthropic-version": "other"}
+        )
+        with pytest.raises(RemoteError):
+            await run("hi", provider=provider, tools=[server_tool("web_fetch")])
+    headers = dict(server.requests[0].headers)
+    assert headers["anthropic-version"] == "other"
+    assert headers["anthropic-beta"].split(",")[-1] == "mine" and "," in headers["anthropic-beta"]
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_usage_that_was_reported_before_a_failure_is_kept(streaming: bool) -> None:
+    body = HEAD + b"data: " + json.dumps({"choices": [], "usage": USAGE}).encode() + b"\n\n"
+    error = b'data: {"error": {"message": "boom", "code": 500}}\n\n'
+    async with open_replay_server([streamed(body=body + error)]) as server:
+        with pytest.raises(RemoteError) as caught:
+            if streaming:
+                async with stream("hi", provider=model(server.url)) as events:
+                    await events.drain()
+            else:
+                await run("hi", provider=model(server.url), max_retries=0)
+    assert caught.value.result is not None
+    assert caught.value.result.usage.total_tokens == 5
+
+
+async def test_an_answer_whose_last_event_has_no_blank_line_is_streamed_whole() -> None:
+    body = HEAD + event(delta={"content": "!"}, finish_reason="stop").rstrip()
+    async with open_replay_server([streamed(body=body)], chunking="events") as server:
+        async with stream("hi", provider=model(server.url)) as events:
+            texts = [each.payload async for each in events if each.event == "text_delta"]
+    assert "".join(texts) == events.result.text == "Hello!"

@@ -312,7 +312,7 @@ def test_a_delta_of_an_unknown_type_is_refused() -> None:
         ('{"cost_cents":"NaN"}', Usage, "cost_cents: expected a number as text, got str"),
         ('{"tool_use_id":"1","content":"","is_error":1}', ToolResult, "is_error: expected bool, got int"),
         ('{"tool_use_id":"1","content":7}', ToolResult, "content: expected one of str, array, got int"),
-        ('{"tool_use_id":"1","content":[{"type":"audio"}]}', ToolResult, "content[0]: expected 'type'"),
+        ('{"tool_use_id":"1","content":[{"text":"x"}]}', ToolResult, "content[0]: expected 'type'"),
         ('{"type":"text","text":"x"}', ToolUse, "expected the type 'tool_use', got 'text'"),
         ('{"id":"1","name":"x","input":[]}', ToolUse, "input: expected object, got array"),
         ('{"media_type":"image/png","data":"%"}', Image, "data: expected base64 text, got str"),

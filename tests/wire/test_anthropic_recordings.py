@@ -47,7 +47,7 @@ def streams() -> list[dict[str, Any]]:
 def read(chunks: Any) -> tuple[list[Delta], Completion]:
     decoder = AnthropicCodec().decoder(SETTINGS)
     deltas = [delta for chunk in chunks for delta in decoder.receive(chunk)]
-    return deltas, decoder.finish()
+    return deltas + decoder.receive_end(), decoder.finish()
 
 
 def test_every_recorded_answer_is_read() -> None:

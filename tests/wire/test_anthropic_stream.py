@@ -47,7 +47,7 @@ def decoder() -> Decoder:
 def read(chunks: Any) -> tuple[list[Delta], Completion]:
     reader = decoder()
     deltas = [delta for chunk in chunks for delta in reader.receive(chunk)]
-    return deltas, reader.finish()
+    return deltas + reader.receive_end(), reader.finish()
 
 
 def outcome(chunks: Any) -> Any:
@@ -231,8 +231,9 @@ def test_the_request_id_is_on_completions_and_errors() -> None:
     for name in ("overloaded_at_once", "delta_without_a_block", "error_in_plain_words", "no_reason"):
         reader = decoder()
         reader.request_id = "req_2"
+        reader.receive(body_of(name))
         with pytest.raises(RemoteError) as caught:
-            reader.receive(body_of(name))
+            reader.finish()
         assert caught.value.request_id == "req_2"
 
 
@@ -305,8 +306,9 @@ def test_an_event_against_the_protocol_is_a_malformed_reply(event: Any) -> None:
     reader = decoder()
     opened = {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}}
     reader.receive(f"data: {json.dumps(opened)}\n\n".encode())
+    reader.receive(f"data: {json.dumps(event)}\n\n".encode())
     with pytest.raises(values.MalformedReply):
-        reader.receive(f"data: {json.dumps(event)}\n\n".encode())
+        reader.finish()
 
 
 JUNK = st.recursive(
