@@ -1,5 +1,7 @@
 """The testing kit: what tests of agents and providers need, and production code does not."""
 
+from alloy_trio.providers import Scripted
+
 from ._exchanges import (
     BAD_GATEWAY,
     Answer,
@@ -16,6 +18,8 @@ from ._exchanges import (
 from ._replay_server import Check, Match, ReplayServer, ReplayStatistics, open_replay_server
 
 __all__ = [
+    # a model that follows a script
+    "Scripted",
     # a server that answers with recorded exchanges
     "open_replay_server",
     "ReplayServer",

@@ -103,9 +103,7 @@ def _goes(block: Block, message: Message, own: bool, origin: Origin) -> bool:
             return True
 
 
-def _render(
-    block: Block, role: str, own: bool, ids: Mapping[str, str], origin: Origin
-) -> dict[str, Any]:
+def _render(block: Block, role: str, own: bool, ids: Mapping[str, str], origin: Origin) -> dict[str, Any]:
     match block:
         case Text():
             return _text(block, own)
