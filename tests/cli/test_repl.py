@@ -62,6 +62,18 @@ class Terminal:
         self.type(f"{line}\r")
         return self.read_until(PROMPT)
 
+    def interrupt_prompt(self) -> None:
+        """Press Ctrl-C at the prompt, until a new one is shown.
+
+        Once is not always enough: CPython misses a signal that comes between readline's handling of a key and
+        its wait for the next one, until that next one comes.
+        """
+        for _ in range(PATIENCE_SECONDS):
+            self.type(CTRL_C)
+            if select.select([self._ours], [], [], 1)[0]:
+                break
+        self.read_until(PROMPT)
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -135,8 +147,7 @@ def test_an_interrupt_at_the_prompt_drops_the_line(terminal: Callable[..., Termi
     screen.read_until(PROMPT)
     screen.type("half a question")
     screen.read_until("question")
-    screen.type(CTRL_C)
-    screen.read_until(PROMPT)
+    screen.interrupt_prompt()
     assert "1 request" not in screen.ask("/usage")
     assert screen.process.poll() is None
 
