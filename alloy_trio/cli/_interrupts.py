@@ -11,6 +11,8 @@ from typing import Any
 
 import trio
 
+from alloy_trio.tools import kill_processes
+
 
 class Interrupts:
     """Takes the signals while it is entered, and cancels the scope that it was given.
@@ -61,7 +63,8 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            # What it started is ended by others: a tool's processes go with the pipe that this process holds.
+            # Nobody cleans up after this.
+            kill_processes()
             os._exit(128 + number)
         self.received = number
         if not self._held:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from alloy_trio.values import ServerTool, ToolDefinitionError, ToolError, ToolSpec
 
 from ._executor import ToolRound, tools_by_name
+
+# For the command line, which leaves at once on a second Ctrl-C; no promise to others, so not in __all__.
+from ._groups import kill_processes as kill_processes
 from ._tool import Tool, ToolContext, ToolOutput, server_tool, tool
 
 if TYPE_CHECKING:

@@ -89,6 +89,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _described(error: BaseException) -> str:
     """``Type: message``; no traceback, which says nothing to a model and may show what it should not see."""
+    if isinstance(error, SystemExit):
+        return f"it asked for the program to end (exit status {error.code!r:.{MAX_ERROR_CHARS}}), which was not done"
     # Through traceback, since an exception's own __str__ may raise.
     lines = traceback.TracebackException(type(error), error, None).format_exception_only()
     text = "".join(lines).strip().removeprefix(f"{type(error).__module__}.")

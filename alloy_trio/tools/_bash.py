@@ -8,20 +8,20 @@ Unrestricted, it is ``bash -c``.
 from __future__ import annotations
 
 import codecs
+import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import trio
 
 from alloy_trio.values import ConfigurationError, ToolError
 
-from ._arguments import plan
-from ._git import base_environment, git_environment
+from ._limit import Interrupted, Limit
 from ._plain import CUT_NOTE
-from ._processes import GRACE, run_pipeline
-from ._restricted import refused
+from ._processes import NotStarted, run_pipeline
 from ._tool import MAX_RESULT_CHARS, Tool, ToolContext, tool
 
 DEFAULT_TIMEOUT = 120.0
@@ -48,24 +48,31 @@ command starts ends with it, also in the background.
 class _Output:
     """Output while it comes in: shown piece by piece, kept in bounded memory as a head and a tail."""
 
-    def __init__(self, limit: int, context: ToolContext | None) -> None:
+    def __init__(self, room: int, context: ToolContext | None, limit: Limit) -> None:
+        self.limit = limit
         self._context = context
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._tail_room = limit // 3
-        self._head_room = limit - self._tail_room
+        self._tail_room = room // 3
+        self._head_room = room - self._tail_room
         self._head = ""
         self._tail = ""
         self._count = 0
 
     async def feed(self, chunk: bytes) -> None:
-        text = self._decode(chunk)
+        shown = self._keep(self._decode(chunk))
+        if shown and self._context is not None:
+            with self.limit.paused():
+                await self._context.progress(shown)
+
+    def _keep(self, text: str) -> str:
+        """Keep what there is room for; returns what may be shown of it."""
         shown = text[: max(PROGRESS_CHARS - self._count, 0)]
         self._count += len(text)
         room = self._head_room - len(self._head)
         self._head += text[:room]
-        self._tail = (self._tail + text[room:])[-self._tail_room :]
-        if shown and self._context is not None:
-            await self._context.progress(shown)
+        if self._tail_room:
+            self._tail = (self._tail + text[room:])[-self._tail_room :]
+        return shown
 
     @property
     def missing(self) -> int:
@@ -73,6 +80,8 @@ class _Output:
         return self._count - len(self._head) - len(self._tail)
 
     def text(self) -> str:
+        """What was kept. Ends the output: a character that is not whole by now never will be."""
+        self._keep(self._decode(b"", True))
         note = CUT_NOTE.format(count=self.missing) if self.missing else ""
         return f"{self._head}{note}{self._tail}"
 
@@ -100,11 +109,19 @@ def bash_tool(
             model that asks for two commands at once expects the second to see what the first did.
 
     Raises:
-        ConfigurationError: the platform is neither Linux nor macOS.
+        ConfigurationError: the platform is neither Linux nor macOS, or an argument cannot work.
     """
     if not sys.platform.startswith(("linux", "darwin")):
         raise ConfigurationError(
             f"the bash tool needs Linux or macOS, and this is {sys.platform}; leave it out of tools"
+        )
+    if isinstance(env, str):
+        raise ConfigurationError(f"env is the str {env!r}, and names variables; write env=({env!r},)")
+    if not isinstance(timeout, int | float) or not timeout > 0:
+        raise ConfigurationError(f"timeout is {timeout!r}; give a number of seconds that is more than 0")
+    if not isinstance(max_result_chars, int) or max_result_chars <= 0:
+        raise ConfigurationError(
+            f"max_result_chars is {max_result_chars!r}; give a number of characters that is more than 0"
         )
     runner = _run_restricted if restricted else partial(_run_shell, shown=frozenset(env))
 
@@ -125,16 +142,18 @@ def bash_tool(
         seconds = default_timeout if timeout is None else timeout
         if not seconds > 0:
             raise ToolError(f"timeout is {seconds:g} seconds, and has to be more than 0")
-        # Ends before the round's own limit does, so that the output so far is not lost.
-        left = context.deadline - trio.current_time() - 2 * GRACE
-        seconds = min(seconds, max(left, 0.0))
-        output = _Output(max_result_chars, context)
-        with trio.move_on_after(seconds) as scope:
-            status = await runner(command, context, output)
+        around = context._limit
+        # The round's clock stands still meanwhile: met there, its limit would lose the output so far.
+        limit = Limit(min(seconds, math.inf if around is None else around.seconds))
+        output = _Output(max_result_chars, context, limit)
+        with nullcontext() if around is None else around.paused():
+            limit.start()
+            with limit.scope:
+                status = await runner(command, context, output)
         text = output.text()
-        if scope.cancelled_caught:
-            note = f"[ended after {seconds:.3g} s, its time limit; it may have taken effect in part]"
-            raise ToolError(f"{text.rstrip()}\n{note}".lstrip())
+        if limit.scope.cancelled_caught:
+            note = f"[ended after {limit.seconds:g} s, its time limit; it may have taken effect in part]"
+            raise Interrupted(f"{text.rstrip()}\n{note}".lstrip())
         return text if status == 0 else f"{text.rstrip()}\n[exit status {status}]".lstrip()
 
     default_timeout = timeout
@@ -142,10 +161,14 @@ def bash_tool(
 
 
 async def _run_restricted(command: str, context: ToolContext, output: _Output) -> int:
+    # The grammar and its tables cost milliseconds, which a run that asks for no command need not pay.
+    from ._arguments import plan
+    from ._git import base_environment, git_environment
+
     pipelines = await trio.to_thread.run_sync(plan, command, context)
     environment = base_environment(context)
     if any(argv[0].endswith("/git") for pipeline in pipelines for argv in pipeline):
-        environment = await git_environment(context, partial(_ask, context))
+        environment = await git_environment(context, partial(_ask, context, output.limit))
     status = 0
     for pipeline in pipelines:
         status = await _run(pipeline, context, environment, output)
@@ -175,20 +198,29 @@ async def _run(
 ) -> int:
     try:
         statuses = await run_pipeline(
-            pipeline, directory=context.working_directory, environment=environment, sink=output.feed
+            pipeline,
+            directory=context.working_directory,
+            environment=environment,
+            sink=output.feed,
+            at_rest=output.limit.paused,
         )
-    except OSError as exc:
-        raise ToolError(f"the command could not be started: {exc.strerror or exc}") from exc
+    except NotStarted as exc:
+        why = exc.__cause__
+        words = why.strerror if isinstance(why, OSError) and why.strerror else why
+        raise ToolError(f"the command could not be started: {words}") from why
     # As a shell tells it: the last command's, a signal as 128 and its number.
     return statuses[-1] if statuses[-1] >= 0 else 128 - statuses[-1]
 
 
-async def _ask(context: ToolContext, argv: Sequence[str], environment: dict[str, str]) -> str:
-    answer = _Output(1_000_000, None)
+async def _ask(context: ToolContext, limit: Limit, argv: Sequence[str], environment: dict[str, str]) -> str:
+    answer = _Output(1_000_000, None, limit)
     await _run([argv], context, environment, answer)
+    text = answer.text()
     if answer.missing:
+        from ._restricted import refused
+
         raise refused(f"git {argv[1]} has more to say than can be looked through")
-    return answer.text()
+    return text
 
 
 bash = bash_tool()

@@ -11,6 +11,7 @@ import trio
 from alloy_trio.values import ResultBlock, Text, ToolError, ToolOutcome, ToolUse
 
 from . import _answers as answers
+from ._limit import Interrupted
 from ._plain import NotPlain, cut, plain, to_text
 from ._tool import MAX_RESULT_CHARS, ToolOutput
 
@@ -64,7 +65,7 @@ def if_closed(call: Call, reason: str = STOPPED) -> tuple[ToolOutcome, str]:
 
 
 def ending(
-    call: Call, error: Exception | None, limit: str | None, *, stopped: bool
+    call: Call, error: BaseException | None, limit: str | None, *, stopped: bool
 ) -> tuple[ToolOutcome, str]:
     """What a started call came to that did not return.
 
@@ -74,6 +75,8 @@ def ending(
         stopped: whether the run itself is being stopped.
     """
     name = call.use.name
+    if isinstance(error, Interrupted):
+        return "interrupted", answers.failure(name, error)
     if limit is None and not stopped and error is not None:
         return "failed", answers.failure(name, error)
     reason = STOPPED if limit is None else f"it took longer than its limit of {limit} s"
@@ -107,16 +110,15 @@ def _text(value: object) -> str:
     return "" if value is None else to_text(value)
 
 
-def divided(error: BaseException) -> tuple[Exception | None, BaseException | None]:
-    """Part what the tool did wrong from what passes through it: cancellation, Ctrl-C, exit."""
-    if isinstance(error, Exception):
+def divided(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Part what the tool did wrong from what passes through it: cancellation and Ctrl-C."""
+    if isinstance(error, Exception | SystemExit):
         return error, None
     assert isinstance(error, BaseExceptionGroup)
-    mine, fatal = error.split(Exception)
-    return mine, fatal
+    return error.split((Exception, SystemExit))
 
 
-def stopped(error: Exception | None, fatal: BaseException | None) -> bool:
+def stopped(error: BaseException | None, fatal: BaseException | None) -> bool:
     """Whether a call that raised was being stopped by the run, and did not fail by itself."""
     if error is None or fatal is not None:
         return True

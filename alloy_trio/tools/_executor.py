@@ -8,6 +8,7 @@ emitted, and the step to the third where its tool_end is. So whatever a cancel m
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,8 @@ from alloy_trio.values import (
 
 from . import _answers as answers
 from ._calls import STOPPED, Call, divided, ending, if_closed, met_cancel, only, render, stopped
+from ._limit import Limit
+from ._reports import Reporter, Send
 from ._tool import Tool, ToolContext, ToolOutput
 
 _logger = logging.getLogger("alloy_trio.tools")
@@ -36,7 +39,6 @@ DEFAULT_TIMEOUT = 120.0
 """Seconds of one execution, unless the run or the tool says otherwise (the option ``tool_timeout``)."""
 
 Emit: TypeAlias = Callable[[EventName, dict[str, Any]], int]
-Send: TypeAlias = Callable[[Iterable[tuple[EventName, Any]]], Awaitable[object]]
 Proceed: TypeAlias = Callable[[ToolUse], Awaitable[ToolOutput]]
 Around: TypeAlias = Callable[[ToolUse, Proceed], Awaitable[ToolOutput]]
 
@@ -220,26 +222,28 @@ class ToolRound:
         call.thread_may_stay = tool.abandons
         call.limit = tool.max_result_chars
         seconds = tool.timeout if tool.timeout is not None else self._default_timeout
-        scope = trio.CancelScope()
-        error: Exception | None = None
+        limit = Limit(math.inf if seconds is None else seconds)
+        error: BaseException | None = None
         fatal: BaseException | None = None
         try:
             prepared = tool.prepare(use.input, self._limiter)
             async with prepared.admitted():
                 await trio.lowlevel.checkpoint_if_cancelled()
-                scope.deadline = trio.current_time() + (math.inf if seconds is None else seconds)
-                with scope:
+                limit.start()
+                with limit.scope:
                     self._start(call, use)
-                    returned = await prepared.run(self._context_for(call))
+                    returned = await prepared.run(self._context_for(call, limit))
                     render(call, returned)
                     self._settle(call, "completed")
-        except (Exception, BaseExceptionGroup) as exc:  # border: a tool call
+        # SystemExit too: command-line libraries raise it for a wrong argument, and that is the model's.
+        except (Exception, SystemExit, BaseExceptionGroup) as exc:  # border: a tool call
             error, fatal = divided(exc)
         finally:
             if call.started and call.outcome is None:
+                scope = limit.scope
                 ended_by_scope = scope.cancelled_caught or (scope.cancel_called and met_cancel(error))
-                limit = f"{seconds:g}" if ended_by_scope else None
-                self._settle(call, *ending(call, error, limit, stopped=stopped(error, fatal)))
+                met = f"{seconds:g}" if ended_by_scope else None
+                self._settle(call, *ending(call, error, met, stopped=stopped(error, fatal)))
         if error is not None:
             _logger.debug("the tool %s failed", use.name, exc_info=error)
             if call.outcome is None:
@@ -249,7 +253,9 @@ class ToolRound:
 
     def _start(self, call: Call, use: ToolUse) -> None:
         call.started_at = trio.current_time()
-        call.start_seq = self._emit("tool_start", {"id": use.id, "name": use.name, "input": use.input})
+        # A copy, so that what a reader does to its event changes neither the history nor the record.
+        payload = {"id": use.id, "name": use.name, "input": copy.deepcopy(use.input)}
+        call.start_seq = self._emit("tool_start", payload)
 
     def _settle(self, call: Call, outcome: ToolOutcome, words: str | None = None) -> None:
         if words is None:
@@ -268,13 +274,10 @@ class ToolRound:
             }
             call.end_seq = self._emit("tool_end", payload)
 
-    def _context_for(self, call: Call) -> ToolContext:
-        async def report(text: str, data: Any) -> None:
-            # A thread that was left behind may still report; its call's events are closed by then.
-            if self._send is None or call.outcome is not None:
-                await trio.lowlevel.checkpoint()
-            else:
-                payload = {"id": call.use.id, "name": call.use.name, "text": text, "data": data}
-                await self._send((("tool_progress", payload),))
-
-        return attrs.evolve(self._context, deadline=trio.current_effective_deadline(), report=report)
+    def _context_for(self, call: Call, limit: Limit) -> ToolContext:
+        return attrs.evolve(
+            self._context,
+            deadline=trio.current_effective_deadline(),
+            report=Reporter(call, self._send, limit),
+            limit=limit,
+        )

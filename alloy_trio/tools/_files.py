@@ -12,7 +12,6 @@ import errno
 import functools
 import operator
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -22,8 +21,10 @@ from typing import IO
 
 from alloy_trio.values import Image, ToolError
 
-from ._paths import resolve
+from ._edits import applied, changes_of, diff
+from ._paths import check, resolve
 from ._problems import close_match
+from ._threads import stop_if_cancelled
 from ._tool import ToolContext, ToolOutput, tool
 
 READ_CHARS = 40_000
@@ -64,7 +65,7 @@ def read(path: str, context: ToolContext, offset: int | None = None, limit: int 
     if first < 1 or (limit is not None and limit < 1):
         raise ToolError("offset and limit count lines, and start at 1")
     resolved = resolve(path, context, for_write=False)
-    with _explained(path, "read"), _opened(resolved, path) as file:
+    with _explained(path, "read"), _opened(resolved, path, context) as file:
         head = file.read(8192)
         kind = _picture(head)
         if kind is not None:
@@ -76,7 +77,7 @@ def read(path: str, context: ToolContext, offset: int | None = None, limit: int 
                 f"{path} is not text ({size} bytes with NUL among them); read shows text and pictures"
             )
         file.seek(0)
-        return ToolOutput(_page(codecs.getreader(encoding)(file, "replace"), first, limit))
+        return ToolOutput(_page(_decoded(file, encoding), first, limit))
 
 
 @tool(concurrent=False)
@@ -111,7 +112,7 @@ def edit(path: str, old: str, new: str, context: ToolContext, replace_all: bool 
         raise ToolError("old is empty, so there is no place to edit; give text of the file, or use write")
     resolved = resolve(path, context, for_write=True)
     with _explained(path, "edit"):
-        with _opened(resolved, path) as file:
+        with _opened(resolved, path, context) as file:
             if os.fstat(file.fileno()).st_size > MAX_EDIT_BYTES:
                 raise ToolError(f"{path} has more than {MAX_EDIT_BYTES} bytes, too many to edit")
             raw = file.read()
@@ -119,73 +120,11 @@ def edit(path: str, old: str, new: str, context: ToolContext, replace_all: bool 
             before = raw.decode()
         except UnicodeDecodeError as exc:
             raise ToolError(f"{path} is not UTF-8 text (byte {exc.start}), so it is left as it is") from None
-        after, count = replaced(before, old, new, everywhere=replace_all, path=path)
-        _replace(resolved, path, _encoded(after))
-    places = "1 place" if count == 1 else f"{count} places"
-    return ToolOutput(f"Edited {path} in {places}:\n{_diff(before, after, path)}", {"replaced": count})
-
-
-def replaced(text: str, old: str, new: str, *, everywhere: bool, path: str) -> tuple[str, int]:
-    """Replace in a text; pure.
-
-    A model writes ``\\n``; where the text ends its lines with ``\\r\\n``, that is meant, in both old and new.
-
-    Returns:
-        The new text, and in how many places it differs.
-
-    Raises:
-        ToolError: old is not there, or more than once, or nothing would change.
-    """
-    if old == new:
-        raise ToolError("old and new are the same, so nothing would change")
-    places = [match.span() for match in _pattern(text, old).finditer(text)]
-    if not places:
-        raise ToolError(f"old is not in {path}, so nothing was changed. {_nearest(text, old)}")
-    if len(places) > 1 and not everywhere:
-        lines = ", ".join(str(text.count("\n", 0, start) + 1) for start, _ in places[:10])
-        raise ToolError(
-            f"old is in {path} {len(places)} times (lines {lines}{', …' if len(places) > 10 else ''}), so "
-            "nothing was changed; give more of the text around the right one, or set replace_all"
-        )
-    pieces: list[str] = []
-    done = 0
-    for start, end in places:
-        pieces += [text[done:start], _with_ends(new, text[start:end], text)]
-        done = end
-    return "".join([*pieces, text[done:]]), len(places)
-
-
-def _pattern(text: str, old: str) -> re.Pattern[str]:
-    if "\r" in old or "\r\n" not in text:
-        return re.compile(re.escape(old))
-    return re.compile("\r?\n".join(map(re.escape, old.split("\n"))))
-
-
-def _with_ends(new: str, piece: str, text: str) -> str:
-    """End the lines of ``new`` as those of the piece that it replaces, or else as most of the text's."""
-    if "\n" not in new or "\r" in new:
-        return new
-    model = piece if "\n" in piece else text
-    return new.replace("\n", "\r\n") if 2 * model.count("\r\n") > model.count("\n") else new
-
-
-def _nearest(text: str, old: str) -> str:
-    wanted = next((line.strip() for line in old.splitlines() if line.strip()), "")
-    lines = text.splitlines()
-    for number, line in enumerate(lines, 1):
-        if wanted and wanted in line:
-            return f"Its first line is there in line {number}: {line!r}; compare spaces and what follows."
-    match = close_match(wanted, [line.strip() for line in lines[:5000] if line.strip()]) if wanted else None
-    return f"The nearest line is {match!r}." if match else "Read the file to see what it holds."
-
-
-def _diff(before: str, after: str, path: str) -> str:
-    import difflib
-
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm=""
-    )
-    return "\n".join(lines)
+        changes = changes_of(before, old, new, everywhere=replace_all, path=path)
+        shown = diff(before, changes, path)
+        _replace(resolved, path, _encoded(applied(before, changes)))
+    places = "1 place" if len(changes) == 1 else f"{len(changes)} places"
+    return ToolOutput(f"Edited {path} in {places}:\n{shown}", {"replaced": len(changes)})
 
 
 def _encoded(text: str) -> bytes:
@@ -197,12 +136,21 @@ def _encoded(text: str) -> bytes:
         ) from None
 
 
-def _page(reader: codecs.StreamReader, first: int, limit: int | None) -> str:
+def _decoded(file: IO[bytes], encoding: str) -> Iterator[str]:
+    """The text in chunks. What is no text is replaced, also a character that the end of the file cuts."""
+    decode = codecs.getincrementaldecoder(encoding)("replace").decode
+    while raw := file.read(_CHUNK):
+        stop_if_cancelled()
+        yield decode(raw)
+    yield decode(b"", True)
+
+
+def _page(chunks: Iterator[str], first: int, limit: int | None) -> str:
     shown: list[str] = []
     room = READ_CHARS
     number = 0
     more = False
-    for number, (line, length) in enumerate(_lines(reader), 1):
+    for number, (line, length) in enumerate(_lines(chunks), 1):
         if number < first:
             continue
         if more or (limit is not None and number >= first + limit) or (shown and length >= room):
@@ -223,13 +171,13 @@ def _page(reader: codecs.StreamReader, first: int, limit: int | None) -> str:
     return text if first == 1 else f"{text}\n[lines {first} to {last}, the end of the file]"
 
 
-def _lines(reader: codecs.StreamReader) -> Iterator[tuple[str, int]]:
+def _lines(chunks: Iterator[str]) -> Iterator[tuple[str, int]]:
     """Lines as they end in ``\\n``: not at a form feed or U+2028, where str.splitlines would cut too.
 
     Each with its length, and of its text no more than a page can show: a file may be one line.
     """
     kept, length, read = "", 0, 0
-    while chunk := reader.read(_CHUNK):
+    for chunk in chunks:
         read += len(chunk)
         if read > MAX_READ_CHARS:
             raise ToolError(
@@ -259,13 +207,13 @@ def _image(file: IO[bytes], head: bytes, kind: str, path: str) -> ToolOutput:
 
 
 @contextmanager
-def _opened(resolved: Path, path: str) -> Iterator[IO[bytes]]:
+def _opened(resolved: Path, path: str, context: ToolContext) -> Iterator[IO[bytes]]:
     """Open a regular file for reading. Nothing else: a pipe or a device could block, or have no end."""
     try:
         # O_NONBLOCK: opening a pipe would wait for its writer before we could see that it is one.
         number = os.open(resolved, _flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
     except FileNotFoundError:
-        raise ToolError(f"{path} is not there; {_similar(resolved)}") from None
+        raise ToolError(f"{path} is not there{_similar(resolved, context)}") from None
     try:
         mode = os.fstat(number).st_mode
         if stat.S_ISDIR(mode):
@@ -278,12 +226,16 @@ def _opened(resolved: Path, path: str) -> Iterator[IO[bytes]]:
         os.close(number)
 
 
-def _similar(resolved: Path) -> str:
+def _similar(resolved: Path, context: ToolContext) -> str:
     parent = resolved.parent
+    try:
+        check(parent, str(parent), context)
+    except ToolError:
+        return ""  # one file is allowed, not what lies beside it
     if not parent.is_dir():
-        return "neither is the directory that it should be in"
+        return "; neither is the directory that it should be in"
     match = close_match(resolved.name, [each.name for each in parent.iterdir()])
-    return f"did you mean {match}?" if match else _listing(parent)
+    return f"; did you mean {match}?" if match else f"; {_listing(parent)}"
 
 
 def _listing(directory: Path) -> str:
@@ -300,6 +252,9 @@ def _replace(resolved: Path, path: str, content: bytes) -> None:
     if old is not None and not stat.S_ISREG(old.st_mode):
         kind = "a directory" if stat.S_ISDIR(old.st_mode) else "no regular file"
         raise ToolError(f"{path} is {kind}, so it is left as it is")
+    if old is not None and not _may_be_written(resolved, old):
+        mode = f"{stat.S_IMODE(old.st_mode):04o}"
+        raise ToolError(f"{path} is protected against writing (mode {mode}), so it is left as it is")
     temporary = resolved.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open(
@@ -315,6 +270,14 @@ def _replace(resolved: Path, path: str, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _may_be_written(resolved: Path, old: os.stat_result) -> bool:
+    """Whether the file itself may be written: to replace it, its directory's rights would be enough."""
+    # Root may write anything; that somebody took all rights to write away still means something.
+    if not old.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        return False
+    return os.access(resolved, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _flags(*names: str) -> int:

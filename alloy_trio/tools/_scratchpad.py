@@ -20,7 +20,7 @@ async def scratchpad(
     key: str = "",
     value: str = "",
 ) -> str:
-    """Keep notes under keys. They last for this conversation and nobody else sees them.
+    """Keep notes under keys while you work. They last until this request is answered, and nobody else sees them.
 
     Args:
         action: "write" replaces a note, "append" adds to its end, "read" shows it, "delete" removes it,

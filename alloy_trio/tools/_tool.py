@@ -6,7 +6,6 @@ import copy
 import inspect
 import math
 import os
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -25,17 +24,16 @@ from alloy_trio.values import (
 )
 
 from ._answers import invalid_input
+from ._checks import check_names, check_paths, check_schema, check_tool
 from ._jsonschema import compile_schema
+from ._limit import Limit
 from ._plain import plain
-from ._problems import Validator, shown
+from ._problems import Validator
 from ._schema import Signature, read_signature
 from ._threads import ThreadSlot, run_in_thread
 
 MAX_RESULT_CHARS = 30_000
 """Characters of a result that reach the model unless a tool says otherwise: some 8,000 tokens."""
-
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What every vendor accepts as a tool's name."""
 
 
 # Not plain `tuple`: mypy cannot follow a class of its own parameters as a converter.
@@ -44,10 +42,12 @@ def _blocks(blocks: Iterable[ResultBlock]) -> tuple[ResultBlock, ...]:
 
 
 def _paths(paths: Iterable[Path]) -> tuple[Path, ...]:
+    check_paths(paths)
     return tuple(paths)
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
+    check_names(names)
     return tuple(names)
 
 
@@ -92,6 +92,7 @@ class ToolContext:
     budget: Any = None
     state: dict[str, Any] = attrs.field(factory=dict, repr=False)
     _report: Report | None = attrs.field(default=None, repr=False)
+    _limit: Limit | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def at(
@@ -108,8 +109,9 @@ class ToolContext:
             others: the other fields.
 
         Raises:
-            ConfigurationError: the working directory is not a directory.
+            ConfigurationError: the working directory is not a directory, or allowed_paths is one path.
         """
+        check_paths(allowed_paths)
         base = Path(os.path.realpath(working_directory))
         if not base.is_dir():
             raise ConfigurationError(
@@ -123,8 +125,8 @@ class ToolContext:
     async def progress(self, text: str = "", data: Any = None) -> None:
         """Tell whoever reads the run's events how the call is going.
 
-        *Backpressure*: waits while the reader's buffer is full. A worker thread calls it as
-        ``trio.from_thread.run(context.progress, text)``.
+        *Backpressure*: waits while the reader's buffer is full, which does not count as execution. A worker
+        thread calls it as ``trio.from_thread.run(context.progress, text)``.
 
         Args:
             text: words for a person.
@@ -153,15 +155,6 @@ class PreparedCall:
         return nullcontext() if self.slot is None else self.slot
 
 
-def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    if schema.get("type") != "object":
-        raise ToolDefinitionError(
-            f'the input schema of a tool is {shown(schema)} that does not say "type": "object", and '
-            'the input of a tool is one; write {"type": "object", "properties": {…}}'
-        )
-    return dict(schema)
-
-
 @attrs.define(eq=False)
 class Tool:
     """Something that a model may ask to have done.
@@ -187,7 +180,7 @@ class Tool:
 
     name: str
     description: str
-    input_schema: dict[str, Any] = attrs.field(converter=_checked_schema, repr=False)
+    input_schema: dict[str, Any] = attrs.field(converter=check_schema, repr=False)
     execute: Callable[[dict[str, Any], ToolContext], Awaitable[object]] = attrs.field(repr=False)
     concurrent: bool = attrs.field(default=True, kw_only=True)
     max_result_chars: int = attrs.field(default=MAX_RESULT_CHARS, kw_only=True)
@@ -198,20 +191,14 @@ class Tool:
     _validate: Validator = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ToolDefinitionError(
-                f"{self.name!r} cannot be a tool's name; use 1 to 64 letters, digits, _ and - (name=…)"
-            )
-        if self.max_result_chars <= 0 or (self.timeout is not None and not self.timeout > 0):
-            raise ToolDefinitionError(
-                f"the tool {self.name} has max_result_chars={self.max_result_chars}, timeout={self.timeout}; "
-                "both have to be more than 0"
-            )
-        if inspect.isfunction(self.execute) and not inspect.iscoroutinefunction(self.execute):
-            raise ToolDefinitionError(
-                f"the tool {self.name} has a plain function as execute; write async def, or use @tool, which "
-                "runs plain functions in threads"
-            )
+        check_tool(
+            self.name,
+            self.description,
+            self.execute,
+            flags={"concurrent": self.concurrent, "strict": self.strict},
+            max_result_chars=self.max_result_chars,
+            timeout=self.timeout,
+        )
         self._validate = compile_schema(self.input_schema)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,8 @@ import trio
 
 from alloy_trio.tools import Tool, ToolContext, ToolError, ToolRound, bash, bash_tool, tools_by_name
 from alloy_trio.tools._bash import _Output
-from alloy_trio.values import ConfigurationError, ToolUse
+from alloy_trio.tools._limit import Limit
+from alloy_trio.values import ConfigurationError, ToolCallRecord, ToolUse
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes are counted by /proc, which only Linux has"
@@ -41,6 +42,13 @@ def marked(value: str) -> list[str]:
         if f"{MARK}={value}\0".encode() in environment and command and int(entry.name) != os.getpid():
             found.append(command.replace(b"\0", b" ").decode())
     return found
+
+
+async def until_marked(value: str) -> None:
+    """Wait until a process bears the mark. One that is just becoming another program shows no environment."""
+    with trio.fail_after(30):
+        while not marked(value):  # noqa: ASYNC110 - only /proc knows
+            await trio.sleep(0.005)
 
 
 @pytest.fixture
@@ -69,6 +77,22 @@ async def run(tool: Tool, command: str, context: ToolContext, **options: Any) ->
     result = await tool.fn(command, context, **options)
     assert isinstance(result, str)
     return result
+
+
+def round_with(context: ToolContext, command: str, tool: Tool | None = None, **options: Any) -> ToolRound:
+    return ToolRound(
+        [ToolUse("1", "bash", {"command": command})],
+        tools_by_name([tool or full]),
+        context=context,
+        emit=lambda name, payload: 1,
+        **options,
+    )
+
+
+async def recorded(context: ToolContext, command: str, **options: Any) -> tuple[ToolCallRecord, ...]:
+    round_ = round_with(context, command, **options)
+    await round_.run()
+    return round_.records()
 
 
 def git(directory: Path, *arguments: str) -> None:
@@ -204,6 +228,36 @@ class TestRestricted:
             (context.working_directory / "sub" / f"f{number}").touch()
         with pytest.raises(ToolError, match="more than 2000 names"):
             trio.run(run, bash, "ls sub/*", context)
+
+    async def test_links_that_lead_back_make_no_endless_search(self, context: ToolContext) -> None:
+        for name in ("l", "m"):
+            (context.working_directory / name).symlink_to(".")
+        before = time.process_time()
+        with pytest.raises(ToolError, match="more than 10000 directories"):
+            await run(bash, "ls " + "/".join("*" * 30) + "/nothing*", context)
+        with pytest.raises(ToolError, match="more than 2000 names"):
+            await run(bash, "ls " + "/".join("*" * 30), context)
+        with pytest.raises(ToolError, match="more than 100 directories in one another"):
+            await run(bash, "ls " + "l/" * 1_000 + "*", context)
+        assert time.process_time() - before < 30
+
+    async def test_a_search_is_stopped_by_the_time_limit(
+        self, context: ToolContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = 0
+
+        def ask() -> None:
+            nonlocal asked
+            asked += 1
+            with pytest.raises(trio.Cancelled):
+                while True:
+                    trio.from_thread.check_cancelled()
+            trio.from_thread.check_cancelled()
+
+        monkeypatch.setattr("alloy_trio.tools._arguments.stop_if_cancelled", ask)
+        with pytest.raises(ToolError, match=r"ended after 0\.05 s"):
+            await run(bash, "ls */*", context, timeout=0.05)
+        assert asked == 1
 
 
 @needs_git
@@ -397,7 +451,46 @@ class TestFull:
         )
         (result,) = await round_.run()
         assert "started" in str(result.content)
-        assert round_.records()[0].outcome == "failed"
+        assert round_.records()[0].outcome == "interrupted"
+
+    async def test_a_small_limit_of_the_round_still_lets_it_run(self, context: ToolContext) -> None:
+        (record,) = await recorded(context, "echo here; sleep 100", default_timeout=0.4)
+        assert record.outcome == "interrupted"
+        assert record.output.startswith("here\n[ended after 0.4 s, its time limit;")
+
+    async def test_the_time_of_the_whole_run_is_no_limit_of_the_command(
+        self, context: ToolContext, mark: str
+    ) -> None:
+        round_ = round_with(context, "sleep 100", default_timeout=100)
+        with trio.move_on_after(0.3) as scope:
+            await round_.run()
+        assert scope.cancelled_caught
+        (record,) = round_.records()
+        assert record.outcome == "interrupted"
+        assert "the run was stopped" in record.output
+        assert marked(mark) == []
+
+    async def test_the_time_of_a_slow_reader_is_not_the_commands(self, context: ToolContext) -> None:
+        ended = trio.Event()
+
+        async def send(items: Any) -> None:
+            # As a buffer that is full until long after the command has ended, and its time is over.
+            with trio.move_on_after(1.2):
+                await ended.wait()
+
+        command = "for n in 1 2 3; do echo line $n; sleep 0.05; done"
+        for tool, limit in ((full, 1.0), (bash_tool(restricted=False, timeout=1.0), None)):
+            round_ = round_with(context, command, tool=tool, default_timeout=limit, send=send)
+            await round_.run()
+            assert [(each.outcome, each.output) for each in round_.records()] == [
+                ("completed", "line 1\nline 2\nline 3\n")
+            ]
+
+    async def test_a_command_that_ended_in_time_is_in_time_though_its_pipe_is_held_open(
+        self, context: ToolContext
+    ) -> None:
+        output = await run(full, "setsid sleep 2 & sleep 0.4; echo done", context, timeout=0.5)
+        assert output == "done\n"
 
     @pytest.mark.parametrize(
         "command",
@@ -442,7 +535,7 @@ class TestFull:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run, full, f"echo started; {command}", watched)
             await started.wait()
-            assert marked(mark) != []
+            await until_marked(mark)
             before = time.monotonic()
             nursery.cancel_scope.cancel()
         assert time.monotonic() - before < 3
@@ -488,6 +581,20 @@ class TestFull:
             await run(full, command, context, timeout=timeout)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"env": "HOME"}, "names variables; write env="),
+        ({"timeout": math.nan}, "more than 0"),
+        ({"timeout": "3"}, "more than 0"),
+        ({"max_result_chars": -100}, "more than 0"),
+    ],
+)
+def test_what_cannot_work_is_refused_when_it_is_made(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        bash_tool(**arguments)
+
+
 def test_elsewhere_it_says_that_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(ConfigurationError, match="needs Linux or macOS, and this is win32"):
@@ -495,7 +602,21 @@ def test_elsewhere_it_says_that_it_cannot_be(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_output_that_splits_a_character_is_put_together() -> None:
-    output = _Output(100, None)
+    output = _Output(100, None, Limit(math.inf))
     for byte in "né中".encode():
         await output.feed(bytes([byte]))
     assert output.text() == "né中"
+
+
+async def test_output_that_ends_within_a_character_shows_that_there_was_one() -> None:
+    output = _Output(100, None, Limit(math.inf))
+    await output.feed(b"abc\xe2\x82")
+    assert output.text() == "abc\ufffd"
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+async def test_a_tiny_limit_is_kept_too(room: int) -> None:
+    output = _Output(room, None, Limit(math.inf))
+    for _ in range(10):
+        await output.feed(b"0123456789")
+    assert output.missing == 100 - room

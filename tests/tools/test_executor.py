@@ -452,6 +452,128 @@ async def test_the_context_tells_the_deadline_and_carries_progress_and_state(
     events.assert_paired()
 
 
+async def test_a_tool_that_only_reports_meets_its_limit_and_lets_others_run() -> None:
+    @tool(timeout=0.05)
+    async def chatty(context: ToolContext) -> None:
+        give_up = time.monotonic() + 20
+        while time.monotonic() < give_up:
+            await context.progress("x")
+
+    class Deaf(Events):
+        async def send(self, items: Iterable[tuple[str, Any]]) -> None:
+            await trio.lowlevel.checkpoint_if_cancelled()  # as where nobody reads
+
+    events = Deaf()
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await trio.lowlevel.checkpoint()
+            beats += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(beat)
+        round_ = round_of(events, [use(1, "chatty")], [chatty])
+        await round_.run()
+        nursery.cancel_scope.cancel()
+    (record,) = round_.records()
+    assert record.outcome == "interrupted"
+    assert "longer than its limit of 0.05 s" in record.output
+    assert record.duration_ms < 5_000
+    assert beats > 10
+
+
+async def test_waiting_for_the_reader_is_no_execution(autojump_clock: trio.testing.MockClock) -> None:
+    class Slow(Events):
+        async def send(self, items: Iterable[tuple[str, Any]]) -> None:
+            await trio.sleep(10)
+            await super().send(items)
+
+    @tool(timeout=2)
+    async def work(seconds: float, context: ToolContext) -> str:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(context.progress, "begun")
+        await trio.sleep(seconds)
+        await context.progress("half")
+        await trio.sleep(seconds)
+        return "done"
+
+    events = Slow()
+    calls = [use(1, "work", seconds=0.9), use(2, "work", seconds=1.1)]
+    round_ = round_of(events, calls, [work])
+    await round_.run()
+    assert [each.outcome for each in round_.records()] == ["completed", "interrupted"]
+    assert [each.duration_ms for each in round_.records()] == [21_800, 22_000]
+    events.assert_paired()
+
+
+async def test_a_cancel_reaches_a_call_that_waits_for_the_reader(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    class Stuck(Events):
+        async def send(self, items: Iterable[tuple[str, Any]]) -> None:
+            await trio.sleep_forever()
+
+    @tool(timeout=2)
+    async def work(context: ToolContext) -> None:
+        await context.progress("half")
+
+    events = Stuck()
+    round_ = round_of(events, [use(1, "work")], [work])
+    with trio.move_on_after(5):
+        await round_.run()
+    assert trio.current_time() == 5
+    assert [each.outcome for each in round_.records()] == ["interrupted"]
+    assert "the run was stopped" in round_.records()[0].output
+
+
+async def test_a_reader_that_changes_its_event_changes_nothing_else() -> None:
+    @tool
+    async def look(paths: list[str]) -> str:
+        return ",".join(paths)
+
+    class Meddling(Events):
+        def emit(self, name: str, payload: dict[str, Any]) -> int:
+            if name == "tool_start":
+                payload["input"]["paths"].append("x")
+            return super().emit(name, payload)
+
+    call = use(1, "look", paths=["a"])
+    round_ = round_of(Meddling(), [call], [look])
+    (result,) = await round_.run()
+    assert result.content == "a"
+    assert call.input == round_.records()[0].input == {"paths": ["a"]}
+
+
+async def test_a_tool_that_asks_for_the_end_of_the_program_has_failed() -> None:
+    """As command-line libraries do, whose functions make tempting tools."""
+
+    @tool
+    def plain() -> None:
+        raise SystemExit(2)
+
+    @tool
+    async def grouped() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise SystemExit("usage: grouped FILE")
+
+    events = Events()
+    round_ = round_of(
+        events, [use(1, "plain"), use(2, "grouped"), use(3, "sleep", seconds=0)], [plain, grouped, sleep]
+    )
+    first, second, third = await round_.run()
+    assert first.content == (
+        "plain failed: it asked for the program to end (exit status 2), which was not done"
+    )
+    assert "usage: grouped FILE" in str(second.content)
+    assert third.content == "slept 0"
+    assert [each.outcome for each in round_.records()] == ["failed", "failed", "completed"]
+    events.assert_paired()
+
+
 async def test_progress_that_json_cannot_hold_fails_the_call() -> None:
     @tool
     async def look(context: ToolContext) -> None:

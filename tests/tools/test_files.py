@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import trio
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alloy_trio.tools import ToolContext, ToolError, ToolOutput, ToolRound, edit, read, tools_by_name, write
-from alloy_trio.tools._files import READ_CHARS, replaced
+from alloy_trio.tools._edits import DIFF_CHARS, applied, changes_of, diff, replaced
+from alloy_trio.tools._files import READ_CHARS
+from alloy_trio.tools._threads import stop_if_cancelled
 from alloy_trio.values import Image, ToolResult, ToolUse
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -28,6 +34,26 @@ def reading(path: str, context: ToolContext, **options: Any) -> str:
     output = read(path, context, **options)
     assert isinstance(output, ToolOutput)
     return output.text
+
+
+async def cancelled_while_it_looks(
+    work: Callable[[], object], module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancel work in a thread at the moment that it asks for the first time; it has to end there."""
+    scope = trio.CancelScope()
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        asked += 1
+        trio.from_thread.run_sync(scope.cancel)
+        stop_if_cancelled()
+
+    monkeypatch.setattr(f"{module}.stop_if_cancelled", ask)
+    with scope:
+        await trio.to_thread.run_sync(work)
+    assert scope.cancelled_caught
+    assert asked == 1
 
 
 class TestRead:
@@ -46,6 +72,8 @@ class TestRead:
             ("a\u2028b\x0cc\n".encode(), "a\u2028b\x0cc"),
             ("é中\n".encode("utf-16"), "é中"),
             (b"a\xffb", "a\ufffdb"),
+            (b"\xc3", "\ufffd"),
+            (b"abc\xe2\x82", "abc\ufffd"),
         ],
     )
     def test_ways_of_writing_text(self, raw: bytes, text: str, tmp_path: Path, context: ToolContext) -> None:
@@ -126,6 +154,21 @@ class TestRead:
                 read(path, context)
             assert words in str(caught.value)
 
+    def test_where_one_file_is_allowed_its_neighbours_are_not_named(self, tmp_path: Path) -> None:
+        (tmp_path / "passwords.txt").write_text("")
+        alone = ToolContext.at(tmp_path, ["password.txt"])
+        with pytest.raises(ToolError) as caught:
+            read("password.txt", alone)
+        assert str(caught.value) == "password.txt is not there"
+
+    async def test_reading_much_is_stopped_by_a_cancel(
+        self, tmp_path: Path, context: ToolContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "big").write_text("line\n" * 100_000)
+        await cancelled_while_it_looks(
+            lambda: reading("big", context), "alloy_trio.tools._files", monkeypatch
+        )
+
 
 class TestWrite:
     def test_it_makes_the_file_and_its_directories(self, tmp_path: Path, context: ToolContext) -> None:
@@ -172,6 +215,17 @@ class TestWrite:
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(ToolError, match="cannot write a: No space left on device"):
             write("a", "new", context)
+        assert (tmp_path / "a").read_text() == "old"
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    def test_a_file_that_is_protected_against_writing_is_left_as_it_is(
+        self, tmp_path: Path, context: ToolContext
+    ) -> None:
+        (tmp_path / "a").write_text("old")
+        (tmp_path / "a").chmod(0o444)
+        for tool, words in ((write, ("a", "new")), (edit, ("a", "old", "new"))):
+            with pytest.raises(ToolError, match=r"protected against writing \(mode 0444\)"):
+                tool(*words, context)
         assert (tmp_path / "a").read_text() == "old"
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -258,6 +312,84 @@ class TestEdit:
         if "\n" not in text:
             return  # nothing tells how such a file ends its lines
         assert returns == (None if plain is None else (plain[0].replace("\n", "\r\n"), plain[1]))
+
+
+class TestDiff:
+    """What an edit shows of itself."""
+
+    @pytest.mark.skipif(
+        shutil.which("patch") is None, reason="patch is the judge of diffs, and not installed"
+    )
+    def test_patch_makes_the_same_of_it(self, tmp_path: Path) -> None:
+        @settings(max_examples=60, deadline=None)
+        @given(
+            st.text("ab\n\n", min_size=1, max_size=60),
+            st.text("ab\n", min_size=1, max_size=3),
+            st.text("ac\n", max_size=3),
+        )
+        def check(text: str, old: str, new: str) -> None:
+            try:
+                changes = changes_of(text, old, new, everywhere=True, path="f")
+            except ToolError:
+                return
+            (tmp_path / "f").write_text(text)
+            (tmp_path / "diff").write_text(diff(text, changes, "f") + "\n")
+            command = ["patch", "-s", "-p1", "-F0", "--no-backup-if-mismatch", "-o", "out", "f", "diff"]
+            subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+            assert (tmp_path / "out").read_text() == applied(text, changes)
+
+        check()
+
+    def test_changes_far_apart_are_shown_with_what_is_around_them(self) -> None:
+        text = "".join(f"{number}\n" for number in range(1, 31))
+        changes = changes_of(text, "5\n", "five\nnew\n", everywhere=True, path="f")
+        assert diff(text, changes, "f").split("\n") == [
+            *("--- a/f", "+++ b/f"),
+            *("@@ -2,7 +2,8 @@", " 2", " 3", " 4", "-5", "+five", "+new", " 6", " 7", " 8"),
+            *("@@ -12,7 +13,8 @@", " 12", " 13", " 14", "-15", "+1five", "+new", " 16", " 17", " 18"),
+            *("@@ -22,7 +24,8 @@", " 22", " 23", " 24", "-25", "+2five", "+new", " 26", " 27", " 28"),
+        ]
+
+    def test_many_changes_in_lines_that_are_all_alike_are_no_work(self) -> None:
+        """A diff that searches for what is the same takes a minute for these."""
+        before = time.process_time()
+        for text in ("x y\n" * 200_000, "x y " * 200_000):
+            changes = changes_of(text, "x", "z", everywhere=True, path="f")
+            assert len(changes) == 200_000
+            assert diff(text, changes, "f").startswith("--- a/f\n+++ b/f\n@@ -1")
+        assert time.process_time() - before < 10
+
+    def test_it_is_bounded_and_says_so(self) -> None:
+        text = "".join(f"line {number}\n" for number in range(100_000))
+        shown = diff(text, changes_of(text, "00\n", "\n", everywhere=True, path="f"), "f")
+        assert len(shown) < DIFF_CHARS + 1_000
+        assert shown.endswith("on are not shown]")
+
+    async def test_looking_for_the_places_is_stopped_by_a_cancel(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def work() -> object:
+            return replaced("a\n" * 5_000, "a", "b", everywhere=True, path="f")
+
+        await cancelled_while_it_looks(work, "alloy_trio.tools._edits", monkeypatch)
+
+    async def test_looking_for_the_nearest_line_is_stopped_by_a_cancel(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def work() -> object:
+            return replaced("almost\n" * 5_000, "almoost", "b", everywhere=True, path="f")
+
+        await cancelled_while_it_looks(work, "alloy_trio.tools._edits", monkeypatch)
+
+    def test_a_gigantic_line_is_neither_compared_nor_shown_in_full(self) -> None:
+        line = "ab " * 1_000_000
+        before = time.process_time()
+        with pytest.raises(ToolError, match="Read the file"):
+            replaced(line, "ab ac " * 100_000, "", everywhere=True, path="f")
+        with pytest.raises(ToolError, match=r"in line 1: .* and 2999800 characters more") as caught:
+            replaced(line, "ab ab\n", "", everywhere=True, path="f")
+        assert len(str(caught.value)) < 1_000
+        assert time.process_time() - before < 5
 
 
 async def test_edits_of_one_turn_do_not_lose_each_other(tmp_path: Path, context: ToolContext) -> None:

@@ -103,6 +103,16 @@ async def test_a_tool_gets_a_copy_of_its_input() -> None:
         ({"timeout": 0}, "more than 0"),
         ({"timeout": math.nan}, "more than 0"),
         ({"execute": lambda given, context: ""}, "write async def"),
+        ({"execute": "execute"}, "write an async function"),
+        ({"name": 3}, "cannot be a tool's name"),
+        ({"description": None}, "write a str"),
+        ({"input_schema": "object"}, "write a dict"),
+        ({"max_result_chars": 1.5}, "a whole number"),
+        ({"max_result_chars": True}, "a whole number"),
+        ({"timeout": "10"}, "write seconds, or None"),
+        ({"concurrent": "no"}, "write True or False"),
+        ({"strict": 1}, "write True or False"),
+        ({"allowed_callers": "direct"}, "write a tuple"),
     ],
 )
 def test_what_cannot_work_is_refused_when_the_tool_is_made(arguments: dict[str, Any], words: str) -> None:
@@ -148,6 +158,15 @@ def test_the_context_of_a_directory_is_resolved(tmp_path: Path) -> None:
     assert ToolContext.at(link, ["sub", tmp_path]).allowed_paths == (real / "sub", tmp_path)
     with pytest.raises(ConfigurationError, match="not a directory"):
         ToolContext.at(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("one", ["/tmp/x", b"/tmp/x", Path("/tmp/x")])
+def test_one_path_where_several_are_meant_is_refused(one: Any, tmp_path: Path) -> None:
+    """A str is a sequence of its letters, and one of these is the root of the disk."""
+    with pytest.raises(ConfigurationError, match=r"write a tuple: allowed_paths=\(b?'/tmp/x',\)"):
+        ToolContext.at(tmp_path, one)
+    with pytest.raises(ConfigurationError, match="write a tuple"):
+        ToolContext(allowed_paths=one)
 
 
 async def test_progress_that_nobody_reads_is_a_checkpoint() -> None:
