@@ -8,32 +8,48 @@ from ._codec import Codec, Decoder, ThinkingOption, WireRequest, WireSettings
 
 if TYPE_CHECKING:
     from ._anthropic import AnthropicCodec
-    from ._dialects import COMPATIBLE, Dialect
+    from ._bedrock import BedrockCodec
+    from ._dialects import COMPATIBLE, DIALECTS, Dialect
     from ._faults import fault_from_response, request_id_of, scrub
-    from ._history import problems, repair
+    from ._gemini import GeminiCodec
+    from ._history import problems, repair, told_apart
+    from ._ollama import OllamaCodec
     from ._openai_chat import ChatCodec
     from ._openai_responses import ResponsesCodec
+    from ._sigv4 import AwsCredentials, sign
 
 _HOME = {
     "COMPATIBLE": "_dialects",
+    "DIALECTS": "_dialects",
     "AnthropicCodec": "_anthropic",
+    "AwsCredentials": "_sigv4",
+    "BedrockCodec": "_bedrock",
     "ChatCodec": "_openai_chat",
     "Dialect": "_dialects",
+    "GeminiCodec": "_gemini",
+    "OllamaCodec": "_ollama",
     "ResponsesCodec": "_openai_responses",
     "fault_from_response": "_faults",
     "problems": "_history",
     "repair": "_history",
     "request_id_of": "_faults",
     "scrub": "_faults",
+    "sign": "_sigv4",
+    "told_apart": "_history",
 }
 
 __all__ = [
     "COMPATIBLE",
+    "DIALECTS",
     "AnthropicCodec",
+    "AwsCredentials",
+    "BedrockCodec",
     "ChatCodec",
     "Codec",
     "Decoder",
     "Dialect",
+    "GeminiCodec",
+    "OllamaCodec",
     "ResponsesCodec",
     "ThinkingOption",
     "WireRequest",
@@ -43,6 +59,8 @@ __all__ = [
     "repair",
     "request_id_of",
     "scrub",
+    "sign",
+    "told_apart",
 ]
 
 

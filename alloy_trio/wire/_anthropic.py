@@ -129,12 +129,16 @@ class AnthropicCodec(Codec):
     def _messages(self, request: CompletionRequest, settings: WireSettings) -> list[bytes]:
         origin = settings.origin
         key = ("anthropic", settings.provider, settings.model)
-        renamed = _renamed(request.messages)
+        renamed = renamed_calls(request.messages)
         encoded: list[tuple[bytes, Message]] = []
-        for place, message in enumerate(_without_trailing_space(request.messages)):
-            ids = renamed.get(place, {})
-            form = key if not ids else (*key, *ids.items())
-            chunk = memo.encoded(message, form, partial(render_message, origin=origin, ids=ids))
+        render = partial(render_message, origin=origin, ids={})
+        for place, message in enumerate(without_trailing_space(request.messages)):
+            if place in renamed:
+                ids = renamed[place]
+                again = partial(render_message, origin=origin, ids=ids)
+                chunk = memo.encoded(message, (*key, *ids.items()), again)
+            else:
+                chunk = memo.encoded(message, key, render)
             if chunk:
                 encoded.append((chunk, message))
         if not encoded:
@@ -155,7 +159,7 @@ def _dumped(messages: Sequence[Any]) -> list[bytes]:
     return [dump(message) for message in messages]
 
 
-def _without_trailing_space(messages: Sequence[Message]) -> Iterator[Message]:
+def without_trailing_space(messages: Sequence[Message]) -> Iterator[Message]:
     """The messages; where they end with the model's words, no white space stands there: it is refused."""
     yield from messages[:-1]
     for message in messages[-1:]:
@@ -167,7 +171,7 @@ def _without_trailing_space(messages: Sequence[Message]) -> Iterator[Message]:
             yield message
 
 
-def _renamed(messages: Sequence[Message]) -> dict[int, dict[str, str]]:
+def renamed_calls(messages: Sequence[Message]) -> dict[int, dict[str, str]]:
     """New ids, by the place of a message, for calls whose id an earlier message has used.
 
     The vendor wants ids to differ throughout; other providers count them afresh with every answer.

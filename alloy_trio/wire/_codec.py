@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
@@ -31,6 +30,7 @@ from alloy_trio.values import (
     Usage,
 )
 
+from ._json import dump, excerpt, load, parse_arguments
 from ._sse import SSEParser
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -38,6 +38,10 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 _BEFORE_THE_TEXT = b"\xef\xbb\xbf \t\r\n"
 """White space, and the bytes of a byte order mark, which may come one at a time."""
+
+UNEXPECTED = (TypeError, KeyError, AttributeError, IndexError, ValueError, RecursionError)
+"""What reading a reply of an unexpected shape raises. Codecs look at what they need; that the rest has the types the
+protocol says is not checked value by value, so these become MalformedReply at the border of the decoder."""
 
 ThinkingOption: TypeAlias = str | int | Mapping[str, Any] | None
 """How much a model is asked to reason: an effort (``"low"``, ``"high"``), a budget in tokens, the vendor's own
@@ -93,6 +97,10 @@ class Codec(ABC):
     @abstractmethod
     def decoder(self, settings: WireSettings) -> Decoder:
         """A fresh decoder for one answer with status 200."""
+
+    def decoder_for(self, wire: WireRequest, settings: WireSettings) -> Decoder:
+        """A fresh decoder for the answer to ``wire``; to most wires it does not matter what was asked."""
+        return self.decoder(settings)
 
     def completion_from_error(self, settings: WireSettings, status: int, body: bytes) -> Completion | None:
         """An answer that the vendor dresses as an error (a blocked prompt); None when it is an error."""
@@ -163,7 +171,12 @@ class Decoder(ABC):
                 if self.terminated:
                     break
         except RemoteError as error:
+            error.provider = (
+                error.provider or self.settings.provider
+            )  # the framing does not know whose bytes it cuts
             self.failure = error
+        except UNEXPECTED as error:
+            self.failure = self._odd(error)
         return deltas
 
     def receive_end(self) -> list[Delta]:
@@ -188,6 +201,8 @@ class Decoder(ABC):
                 return []
             except RemoteError as error:
                 self.failure = error
+            except UNEXPECTED as error:
+                self.failure = self._odd(error)
         return deltas
 
     @property
@@ -205,13 +220,19 @@ class Decoder(ABC):
         """
         if self.failure is not None:
             raise self.failure
+        try:
+            return self._conclude()
+        except UNEXPECTED as error:
+            raise self._odd(error) from error
+
+    def _conclude(self) -> Completion:
         if self._mode == "body":
             whole = copy.copy(self)
             try:
                 whole._on_body(self._parse_body())
+                return whole._complete()
             finally:
                 self.usage = whole.usage
-            return whole._complete()
         if not self.terminated and self._framing.may_hold_event():
             ended = copy.deepcopy(self)
             ended.receive_end()
@@ -254,6 +275,16 @@ class Decoder(ABC):
             provider=self.settings.provider,
         )
 
+    def _odd(self, error: Exception) -> MalformedReply:
+        """The error for a reply that is JSON, but not of the shape that the wire says."""
+        odd = MalformedReply(
+            f"the answer is not what the protocol says: {type(error).__name__}: {excerpt(str(error))}",
+            provider=self.settings.provider,
+            request_id=self.request_id,
+        )
+        odd.__cause__ = error
+        return odd
+
     def _parse_body(self) -> Any:
         text = b"".join(self._body)
         try:
@@ -289,72 +320,8 @@ def _is_cut(text: bytes, error: ValueError) -> bool:
     if text.lstrip()[:1] not in (b"{", b"["):
         return False
     if not isinstance(error, json.JSONDecodeError):
-        return True  # a UTF-8 character was cut
+        return isinstance(error, UnicodeDecodeError)  # a character was cut
     return error.msg.startswith("Unterminated string") or error.pos >= len(error.doc.rstrip()) - 8
-
-
-def excerpt(text: str | bytes, limit: int = 200) -> str:
-    """The beginning of a text, fit for an error message."""
-    if isinstance(text, bytes):
-        text = text[: limit * 4].decode("utf-8", "replace")
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[:limit] + "…"
-
-
-_decode = json.JSONDecoder().raw_decode
-
-
-def load(text: str) -> Any:
-    """What json.loads gives, in half the time when no white space stands around the value.
-
-    Raises:
-        ValueError: the text is not JSON.
-    """
-    try:
-        value, end = _decode(text)
-    except ValueError:
-        return json.loads(text)
-    return value if end == len(text) else json.loads(text)
-
-
-def dump(value: Any) -> bytes:
-    """JSON as compact UTF-8 bytes, the same for the same value.
-
-    Raises:
-        ValueError: the value holds NaN or an infinity, which JSON has no form for.
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # Lone surrogates come out of models' \ud83d escapes; no UTF-8 exists for them and servers answer 400.
-        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
-
-
-def _refuse_constant(name: str) -> None:
-    # NaN and the infinities: Python reads them, but no wire would take them back.
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):  # 1e999
-        raise ValueError(text)
-    return value
-
-
-def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
-    """A call's arguments: the decoded object, or ``{}`` and the raw text when it is not a JSON object.
-
-    An empty text is an empty object: that is how wires write a call without arguments.
-    """
-    if not raw.strip():
-        return {}, None
-    try:
-        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return {}, raw
-    return (value, None) if isinstance(value, dict) else ({}, raw)
 
 
 __all__ = [

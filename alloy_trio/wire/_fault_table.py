@@ -73,8 +73,8 @@ _CODES: dict[Kind, str] = {
 
 
 def normal(code: str) -> str:
-    """A code without case and punctuation; Amazon's trailing ``:http://…`` is cut off."""
-    return re.sub(r"[^a-z0-9]", "", code.partition(":")[0].lower())
+    """A code without case and punctuation; of Amazon's ``com.amazon…#Code:http://…`` the middle."""
+    return re.sub(r"[^a-z0-9]", "", code.partition(":")[0].rpartition("#")[2].lower())
 
 
 CODES: dict[str, Kind] = {normal(code): kind for kind, codes in _CODES.items() for code in codes.split()}
@@ -226,6 +226,13 @@ TEXTS: tuple[TextPattern, ...] = (
     ),
     TextPattern(
         "overflow",
+        r"longer than the context length currently available",
+        "the prompt is longer than the context length currently available to the model; shorten the prompt, "
+        "adjust the context length in settings, or use a model with a longer context length",
+        "Ollama, when told not to truncate",
+    ),
+    TextPattern(
+        "overflow",
         r"greater than the context length",
         "The number of tokens to keep from the initial prompt is greater than the context length",
         "LM Studio",
@@ -285,6 +292,12 @@ TEXTS: tuple[TextPattern, ...] = (
         r"\boverloaded\b",
         "The engine is currently overloaded, please try again later",
         "OpenAI, as a 503 server_error",
+    ),
+    TextPattern(
+        "overloaded",
+        r"^server busy, please try again",
+        "server busy, please try again.  maximum pending requests exceeded",
+        "Ollama, as a 503",
     ),
     TextPattern(
         "overloaded",

@@ -135,20 +135,24 @@ class ChatCodec(Codec):
         return {"type": "json_schema", "json_schema": described}
 
     def _thinking(self, settings: WireSettings, body: dict[str, Any]) -> None:
-        thinking = settings.thinking
+        thinking, dialect = settings.thinking, self.dialect
         if isinstance(thinking, str):
-            target = body
-            *parents, name = self.dialect.effort_field.split(".")
-            for parent in parents:
-                target = target.setdefault(parent, {})
-            target[name] = thinking
+            if thinking == "none" and dialect.effort_off is not None:
+                _put(body, *dialect.effort_off)
+                return
+            effort = dict(dialect.efforts).get(thinking, thinking)
+            _put(body, dialect.effort_field, effort)
+            for field, value in dialect.effort_fields if effort != "none" else ():
+                _put(body, field, value)
         elif isinstance(thinking, Mapping):
             body |= thinking
         elif thinking is not None:
-            raise ConfigurationError(
-                f"thinking={thinking!r} is a budget in tokens, but Chat Completions asks for an effort; "
-                "use thinking='low', 'medium' or 'high', or a dict of the host's own fields"
-            )
+            if dialect.budget_field is None or isinstance(thinking, bool):
+                raise ConfigurationError(
+                    f"thinking={thinking!r} is a budget in tokens, but this host asks for an effort; "
+                    "use thinking='low', 'medium' or 'high', or a dict of the host's own fields"
+                )
+            _put(body, dialect.budget_field, thinking)
 
     def _system(self, request: CompletionRequest) -> list[dict[str, Any]]:
         texts = [request.system] if request.system else []
@@ -162,16 +166,17 @@ class ChatCodec(Codec):
         names = _NO_NAMES
         if dialect.tool_result_name:
             names = {call.id: call.name for message in messages for call in message.tool_uses}
+        origin = settings.origin
+        keys = [("openai_chat", settings.provider, settings.model, dialect, own) for own in (False, True)]
         chunks = []
         answers_own = False
+
+        def render(message: Message) -> bytes:
+            return b",".join(map(dump, render_message(message, settings, dialect, names, answers_own)))
+
         for message in messages:
-
-            def render(message: Message, own: bool = answers_own) -> bytes:
-                return b",".join(map(dump, render_message(message, settings, dialect, names, own)))
-
-            key = ("openai_chat", settings.provider, settings.model, dialect, answers_own)
-            chunks.append(memo.encoded(message, key, render))
-            answers_own = message.origin == settings.origin
+            chunks.append(memo.encoded(message, keys[answers_own], render))
+            answers_own = message.origin == origin
         chunks = [chunk for chunk in chunks if chunk]
         return self._bridged(chunks) if dialect.assistant_after_tool else chunks
 
@@ -186,6 +191,14 @@ class ChatCodec(Codec):
                 bridged.append(bridge)
             bridged.append(chunk)
         return bridged
+
+
+def _put(body: dict[str, Any], field: str, value: str | int | bool) -> None:
+    """Set a field; a dot in its name descends."""
+    *parents, name = field.split(".")
+    for parent in parents:
+        body = body.setdefault(parent, {})
+    body[name] = value
 
 
 def _is_strict(schema: Any) -> bool:

@@ -144,6 +144,8 @@ class ChatDecoder(Decoder):
             self._id and choices and event != "error" and _PLAIN.issuperset(chunk) and not chunk.get("usage")
         )
         if not plain:
+            # First of all: what reports why the answer failed may say what it used as well.
+            self._on_usage(chunk, choices, deltas)
             self._check(chunk, deltas, named_error=event == "error")
             if self.terminated:
                 return
@@ -152,8 +154,8 @@ class ChatDecoder(Decoder):
                 self._answer.add_sources(chunk)
         if choices and self._finish is None:
             self._on_choices(choices, deltas)
-        if not plain or self._finish is not None:
-            self._on_usage(chunk, choices, deltas)
+        if plain and self._finish is not None:
+            self._on_usage(chunk, choices, deltas)  # may stand in a choice
 
     def _on_choices(self, choices: Any, deltas: list[Delta]) -> None:
         for choice in choices:
@@ -193,10 +195,10 @@ class ChatDecoder(Decoder):
         if not isinstance(message, dict):
             message = {"content": choice.get("text")}
         self._name(body)
+        self._on_usage(body, choices, [])  # before what may raise: a failed answer was paid for too
         self._answer.add_sources(body)
         self._answer.add(message, self._seed, [], streamed=False)
         self._on_finish(choice)
-        self._on_usage(body, choices, [])
 
     def _name(self, chunk: dict[str, Any]) -> None:
         for name in ("id", "model"):
