@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .loop import EventStatistics, EventStream, RunOptions, run, stream
+    from .models import ModelInfo, Prices
     from .tools import Tool, ToolContext, ToolOutput, server_tool, tool
     from .values import (
         AgentBusy,
@@ -111,11 +112,13 @@ __all__ = [
     "MalformedReply",
     "Message",
     "MissingExtra",
+    "ModelInfo",
     "Opaque",
     "Origin",
     "Overloaded",
     "Pause",
     "PriceUnknown",
+    "Prices",
     "QueueFull",
     "QuotaExhausted",
     "RateLimited",
@@ -169,6 +172,8 @@ _HOME = {
     "RunOptions": "loop",
     "run": "loop",
     "stream": "loop",
+    "ModelInfo": "models",
+    "Prices": "models",
     "Tool": "tools",
     "ToolContext": "tools",
     "ToolOutput": "tools",

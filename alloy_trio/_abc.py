@@ -37,10 +37,13 @@ class Provider(ABC):
     Attributes:
         name: the configured provider's name, as origins and errors carry it.
         model: the model's name.
+        handles_failures: whether it tries again, or elsewhere, by itself when a model fails. The engine's own
+            retry and fallback are then not laid over it: they would multiply.
     """
 
     name: str
     model: str
+    handles_failures: bool = False
 
     @abstractmethod
     async def complete(self, request: CompletionRequest) -> Completion:

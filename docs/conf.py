@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-FACADES = ("alloy_trio", "alloy_trio.abc", "alloy_trio.providers", "alloy_trio.testing", "alloy_trio.tools")
+FACADES = (
+    "alloy_trio",
+    "alloy_trio.abc",
+    "alloy_trio.providers",
+    "alloy_trio.testing",
+    "alloy_trio.tools",
+    "alloy_trio.wire",
+)
 
 project = "alloy_trio"
 author = "The alloy_trio developers"

@@ -10,7 +10,6 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,9 +147,3 @@ def test_the_version_is_told_without_httpx_and_cattrs() -> None:
 def test_the_readme_holds_the_command_on_one_line_of_a_literal_block(command: str) -> None:
     readme = (ROOT / "README.rst").read_text(encoding="utf-8")
     assert len(re.findall(rf"^ +{re.escape(command)}$", readme, re.MULTILINE)) == 1
-
-
-def test_the_package_tells_the_version_of_its_project() -> None:
-    """The constant is there so that ``alloy --version`` need not search what is installed for it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert alloy_trio.__version__ == project["version"]

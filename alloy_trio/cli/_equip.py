@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,18 @@ if TYPE_CHECKING:
     from alloy_trio.abc import Provider
     from alloy_trio.tools import Tool
 
+LOCAL_SECONDS = 0.5
+"""How long a server on this machine may take to say that it runs; it takes a few milliseconds."""
+
+MAX_LISTED_BYTES = 4 * 1024 * 1024
+"""How much of its list of models is read. Arbitrary; a model takes about 500 bytes."""
+
 
 def choose_provider(settings: Settings) -> Provider:
-    """The provider of the settings, or the first whose key is in the environment.
+    """The provider of the settings, or the first whose key is in the environment, or an Ollama that runs.
 
     Raises:
-        ConfigurationError: there is none of that name, it lacks something, or no key is set.
+        ConfigurationError: there is none of that name, it lacks something, or none can be found.
     """
     from alloy_trio.providers import PROVIDERS, provider_from_name
 
@@ -32,17 +39,44 @@ def choose_provider(settings: Settings) -> Provider:
         raise ConfigurationError(
             f"--base-url does not say what is spoken there; add --provider, one of {names}"
         )
-    for preset in PROVIDERS:
-        # One without a model of its own cannot be used unasked: it has no address either.
-        if preset.env_var is not None and preset.example_model and os.environ.get(preset.env_var):
+    # One without a model of its own cannot be used unasked: it has no address either.
+    usable = [preset for preset in PROVIDERS if preset.env_vars and preset.example_model]
+    for preset in usable:
+        if not preset.local and any(map(os.environ.get, preset.env_vars)):
             return provider_from_name(preset.name, settings.model)
-    variables = [
-        preset.env_var for preset in PROVIDERS if preset.env_var is not None and preset.example_model
-    ]
+    for preset in usable:
+        if preset.local:
+            provider = provider_from_name(preset.name, settings.model)
+            installed = _ollama_models(provider)
+            if installed is not None:
+                # Its example may not have been pulled; what was pulled last is the likeliest to be wanted.
+                model = settings.model or next(iter(installed), None)
+                return provider_from_name(preset.name, model)
+    variables = [variable for preset in usable if not preset.local for variable in preset.env_vars]
     raise ConfigurationError(
-        f"there is no model to ask: set {' or '.join(variables)}, name a server of your own with --provider "
-        "openai-compatible --base-url URL --model NAME, or try the built-in model with --provider demo"
+        f"there is no model to ask: set {', '.join(variables[:-1])} or {variables[-1]}, start Ollama, name a server "
+        "of your own with --provider openai-compatible --base-url URL --model NAME, or try the built-in model "
+        "with --provider demo"
     )
+
+
+def _ollama_models(provider: Provider) -> list[str] | None:
+    """The models that an Ollama server can talk with, the one pulled last first; None when no server runs."""
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
+    from urllib.parse import urlsplit
+
+    url = urlsplit(getattr(provider, "base_url", ""))
+    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=LOCAL_SECONDS)
+    try:
+        connection.request("GET", f"{url.path}/api/tags")
+        listed = json.loads(connection.getresponse().read(MAX_LISTED_BYTES))["models"]
+        names = [str(model["name"]) for model in listed]
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return None  # nothing listens there, or it is something else
+    finally:
+        connection.close()
+    return [name for name in names if "embed" not in name]
 
 
 def another_model(name: str, current: Provider, settings: Settings) -> Provider:
@@ -53,12 +87,12 @@ def another_model(name: str, current: Provider, settings: Settings) -> Provider:
     """
     from alloy_trio.providers import PROVIDERS, provider_from_name
 
-    known = {preset.name: preset for preset in PROVIDERS}
+    known = {name: preset for preset in PROVIDERS for name in (preset.name, *preset.aliases)}
     options: dict[str, Any] = {} if settings.base_url is None else {"base_url": settings.base_url}
     first = name.partition("/")[0]
     if first in known:
         # An address that was given belongs to the provider that it was given for.
-        return provider_from_name(name, **(options if first == current.name else {}))
+        return provider_from_name(name, **(options if known[first].name == current.name else {}))
     if current.name in known and known[current.name].env_var is not None:
         return provider_from_name(current.name, name, **options)
     # The built-in one has no other models, so a provider must have been meant.

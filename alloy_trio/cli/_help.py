@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alloy_trio.providers import PROVIDERS
+from alloy_trio.providers import PROVIDERS, Preset
 
 _EXAMPLES = """\
 examples:
@@ -23,10 +23,16 @@ exit status:
 
 def epilog() -> str:
     """Examples, providers with their environment variables, exit statuses."""
-    wide = max(len(preset.name) for preset in PROVIDERS)
+    named = {" or ".join((preset.name, *preset.aliases)): preset for preset in PROVIDERS}
+    wide = max(map(len, named))
     rows = [
-        f"  {preset.name:<{wide}}  {preset.env_var or 'needs no key':<{28}}  {preset.example_model}".rstrip()
-        for preset in PROVIDERS
+        f"  {names:<{wide}}  {_key(preset):<{28}}  {preset.example_model}".rstrip()
+        for names, preset in named.items()
     ]
     table = "\n".join(("providers, the variable that each reads its key from, and a model:", *rows))
     return f"{_EXAMPLES}\n{table}\n\n{_STATUSES}"
+
+
+def _key(preset: Preset) -> str:
+    variables = " or ".join(preset.env_vars) or "needs no key"
+    return f"none, or {variables}" if preset.local else variables

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import trio
+import attrs
 
 from alloy_trio._abc import Provider
-from alloy_trio._attempts import Next, RetryPolicy, Wait, decide
+from alloy_trio._asking import Meter, Series
+from alloy_trio._attempts import RetryPolicy
 from alloy_trio._seed import source
 from alloy_trio.values import (
     NO_USAGE,
@@ -16,9 +17,7 @@ from alloy_trio.values import (
     Completion,
     CompletionRequest,
     Delta,
-    ErrorInfo,
     EventName,
-    RemoteError,
     TextDelta,
     ThinkingDelta,
     ToolInputDelta,
@@ -28,38 +27,54 @@ from alloy_trio.values import (
 
 from ._events import Emitter, error_payload
 
+if TYPE_CHECKING:
+    from alloy_trio.models import ModelInfo
+
 _OUTPUT = frozenset({"text_delta", "thinking_delta", "tool_input_delta"})
 """Events that are part of an answer."""
 
+_ONCE = RetryPolicy(max_retries=0)
 
-class Pieces:
-    """The engine's own delta sink: puts the pieces of one attempt straight into the reader's buffer.
+
+class Pieces(Meter):
+    """The engine's own delta sink: puts the pieces of an answer straight into the reader's buffer.
+
+    Args:
+        emitter: where events go.
+        provider: the name of the provider that is asked first.
+        price: gives the usage of a failed attempt its cost, as far as that is known.
 
     Attributes:
-        output_reached: whether anything of the answer went to the caller.
         text: the visible text so far, in pieces.
+        unknown_cost: whether an attempt failed whose cost is not known.
     """
 
-    def __init__(self, emitter: Emitter, provider: str) -> None:
+    def __init__(
+        self, emitter: Emitter, provider: str, price: Callable[[Usage], Usage] = lambda usage: usage
+    ) -> None:
+        super().__init__()
         self._emitter = emitter
         self._provider = provider
-        self._failed = NO_USAGE
-        self._current = NO_USAGE
+        self._price = price
         self._attempt = 0
-        self.output_reached = False
         self.text: list[str] = []
+        self.unknown_cost = False
 
     @property
-    def usage(self) -> Usage:
-        """What was reported so far, over all attempts made below this sink."""
-        return self._failed + self._current
+    def reports(self) -> bool:
+        """Failed attempts become events."""
+        return True
 
-    async def send(self, delta: Delta) -> None:
-        """Hand over one delta; see :class:`alloy_trio.abc.DeltaSink`."""
-        await self.send_all((delta,))
+    def unreported(self, error: BaseException | None = None) -> Usage:
+        """What the running attempt used, with its cost, now that it ended without a completion."""
+        used = self._price(super().unreported(error))
+        if used != NO_USAGE and used.cost_cents is None:
+            self.unknown_cost = True
+        return used
 
     async def send_all(self, deltas: Iterable[Delta]) -> None:
         """Hand over deltas that arrived together; see :class:`alloy_trio.abc.DeltaSink`."""
+        # What Meter.note() does is done here on the way: this is the one pass over each delta of a run.
         items: list[tuple[EventName, Any]] = []
         text = self.text
         for delta in deltas:
@@ -67,13 +82,14 @@ class Pieces:
                 text.append(delta.text)
                 items.append(("text_delta", delta.text))
             elif isinstance(delta, UsageDelta):
-                self._current = delta.usage
+                self.current = delta.usage
             elif isinstance(delta, ThinkingDelta):
                 items.append(("thinking_delta", delta.text))
             elif isinstance(delta, ToolInputDelta):
                 payload = {"id": delta.id, "name": delta.name, "partial_json": delta.partial_json}
                 items.append(("tool_input_delta", payload))
             elif isinstance(delta, AttemptFailed):
+                self.note(delta)
                 items.append(self._attempt_failed(delta))
             else:
                 raise TypeError(f"a provider sent {delta!r}, which is no delta")
@@ -82,8 +98,6 @@ class Pieces:
         await self._emitter.send(items)
 
     def _attempt_failed(self, failed: AttemptFailed) -> tuple[EventName, Any]:
-        self._failed = self._failed + failed.usage
-        self._current = NO_USAGE
         self._attempt += 1
         error = error_payload(failed.error)
         if failed.next_provider is None:
@@ -94,13 +108,16 @@ class Pieces:
 
 
 class Attempts:
-    """Completes requests, trying again and elsewhere by :func:`alloy_trio._attempts.decide`.
+    """Completes requests, trying again and elsewhere as :class:`alloy_trio._asking.Series` does.
+
+    A provider that handles failures itself is asked once: retries over retries multiply.
 
     Args:
         providers: the first and its fallbacks, entered.
         policy: how often and how patiently.
         emitter: where events go.
         streaming: ask for pieces, or for whole answers.
+        overrides: what the user knows better of models.
 
     Attributes:
         spent: usage of calls that did not end in a completion and are not counted anywhere else yet.
@@ -108,13 +125,19 @@ class Attempts:
     """
 
     def __init__(
-        self, providers: Sequence[Provider], policy: RetryPolicy, emitter: Emitter, *, streaming: bool
+        self,
+        providers: Sequence[Provider],
+        policy: RetryPolicy,
+        emitter: Emitter,
+        *,
+        streaming: bool,
+        overrides: Mapping[str, ModelInfo] | None = None,
     ) -> None:
-        self._providers = providers
-        self._policy = policy
+        policies = [_ONCE if provider.handles_failures else policy for provider in providers]
+        self._series = Series(providers, policies)
         self._emitter = emitter
         self._streaming = streaming
-        self._index = 0
+        self._overrides = overrides
         self.spent = NO_USAGE
         self.partial_text = ""
 
@@ -128,59 +151,40 @@ class Attempts:
 
         *Cancellation*: ``spent`` and ``partial_text`` hold what was reported and received.
         """
-        attempt = 0
-        while True:
-            attempt += 1
-            provider = self._providers[self._index]
-            pieces = Pieces(self._emitter, provider.name)
-            try:
-                if self._streaming:
-                    completion = await provider.stream(request, pieces)
-                else:
-                    completion = await provider.complete(request)
-            except RemoteError as error:
-                self._count(pieces, error.usage)
-                delay = self._after(error, attempt, pieces.output_reached)
-                if delay is None:
-                    attempt = 0
-                    continue
-            except BaseException:
-                self._count(pieces)
-                raise
-            else:
-                self.partial_text = ""
-                return completion
-            await trio.sleep(delay)
+        pieces = Pieces(self._emitter, self._series.provider.name, self._price_of_attempt)
+        try:
+            completion = await self._series.complete(request, pieces, streaming=self._streaming)
+        except BaseException as error:
+            self.spent = self.spent + pieces.failed + pieces.unreported(error)
+            self.partial_text = "".join(pieces.text)
+            raise
+        self.partial_text = ""
+        return self._with_cost(completion, other_known=not pieces.unknown_cost)
 
-    def _count(self, pieces: Pieces, reported: Usage = NO_USAGE) -> None:
-        # The error's figure is the same one, for calls that hand over no pieces.
-        self.spent = self.spent + (reported if pieces.usage == NO_USAGE else pieces.usage)
-        self.partial_text = "".join(pieces.text)
+    def _with_cost(self, completion: Completion, *, other_known: bool) -> Completion:
+        """The same with what it cost, at the prices of the model that answered, unless the vendor has said."""
+        usage, other_usage = completion.usage, completion.other_usage
+        if usage.cost_cents is not None and other_usage == NO_USAGE:
+            return completion
+        provider = self._series.provider
+        name, models = provider.name, (completion.model, provider.model)
+        if (origin := completion.message.origin) is not None:
+            name, models = origin.provider, (completion.model, origin.model)
+        usage = self._priced(usage, name, models)
+        if other_known:
+            # Of attempts inside of a provider nothing but their tokens is known here: taken for the same model's.
+            other_usage = self._priced(other_usage, name, models)
+        return attrs.evolve(completion, usage=usage, other_usage=other_usage)
 
-    def _after(self, error: RemoteError, attempt: int, output_reached: bool) -> float | None:
-        """Seconds to wait before the same provider is asked again, or None for the next provider."""
-        provider = self._providers[self._index]
-        decision = decide(
-            error,
-            attempt=attempt,
-            output_reached=output_reached,
-            providers_left=len(self._providers) - self._index - 1,
-            remaining_seconds=trio.current_effective_deadline() - trio.current_time(),
-            policy=self._policy,
-            jitter=source().jitter(),
+    def _price_of_attempt(self, usage: Usage) -> Usage:
+        provider = self._series.provider
+        return self._priced(usage, provider.name, (provider.model,))
+
+    def _priced(self, usage: Usage, provider: str, models: tuple[str, ...]) -> Usage:
+        if usage == NO_USAGE or usage.cost_cents is not None:
+            return usage
+        from alloy_trio.models import priced
+
+        return priced(
+            usage, provider=provider, models=models, now_ms=source().now_ms(), overrides=self._overrides
         )
-        payload = error_payload(ErrorInfo.of(error))
-        match decision:
-            case Wait(delay_seconds):
-                self._emitter.emit(
-                    "retry", {"attempt": attempt, "delay_seconds": delay_seconds, "error": payload}
-                )
-                return delay_seconds
-            case Next():
-                self._index += 1
-                to_provider = self._providers[self._index].name
-                names = {"from_provider": provider.name, "to_provider": to_provider}
-                self._emitter.emit("fallback", {**names, "error": payload})
-                return None
-            case _:
-                raise error

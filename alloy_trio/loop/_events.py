@@ -20,6 +20,9 @@ from alloy_trio.values import ErrorInfo, Event, EventName, Result, Usage
 FAIRNESS_INTERVAL = 64
 """Events that a reader takes in a row before other tasks get a turn. Arbitrary, well under a millisecond."""
 
+SENDS_IN_A_ROW = 16
+"""Puts after which other tasks get a turn though there was room: whoever does nothing else must not starve them."""
+
 
 @attrs.frozen(kw_only=True)
 class EventStatistics:
@@ -92,9 +95,11 @@ class Emitter:
         self._now_ms = source().now_ms
         self._reader: trio.lowlevel.Task | None = None  # that waits for an event
         self._writers = trio.lowlevel.ParkingLot()
+        self._sends = 0
         # Writers come back when half is free, so that a batch passes at a time and not an event.
         self._few = -1 if capacity is None else capacity // 2
 
+    @trio.lowlevel.enable_ki_protection
     def emit(self, name: EventName, payload: Any) -> int:
         """Put in one event at once, beyond the bound if need be; returns its ``seq``."""
         self._put(((name, payload),))
@@ -106,7 +111,11 @@ class Emitter:
         *Cancellation*: what was put in stays, the rest was never numbered.
         *Backpressure*: a slow reader makes this wait.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
+        self._sends += 1
+        if self._sends % SENDS_IN_A_ROW:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
         items = tuple(items)
         if self._capacity is not None:
             while len(items) > (room := self._capacity - len(self.buffer)):
@@ -121,6 +130,7 @@ class Emitter:
         while self._capacity is not None and len(self.buffer) >= self._capacity:
             await self._writers.park()
 
+    @trio.lowlevel.enable_ki_protection
     def end(self) -> None:
         """No event follows."""
         self.ended = True
@@ -133,6 +143,7 @@ class Emitter:
             self._writers.unpark_all()
         return event
 
+    @trio.lowlevel.enable_ki_protection
     async def next(self) -> Event | None:
         """Take the oldest event, waiting for one; None after the end.
 
@@ -154,6 +165,7 @@ class Emitter:
         """Where the stream stands."""
         return EventStatistics(emitted=self.seq, waiting=len(self.buffer), capacity=self._capacity or 0)
 
+    @trio.lowlevel.enable_ki_protection
     def _put(self, items: Sequence[tuple[EventName, Any]]) -> None:
         if self._capacity is None:
             self.seq += len(items)
@@ -209,7 +221,9 @@ class EventStream:
         """
         # Not as soon as the run ended: whether that is before or after a reader looks would be chance.
         if self._result is None or not (self._left or self._emitter.all_read):
-            raise RuntimeError("the run has not ended; read its events to the end, or leave the block, first")
+            raise RuntimeError(
+                "the run has no result yet; read its events to the end, or leave the block, first"
+            )
         return self._result
 
     async def drain(self) -> Result:

@@ -2,8 +2,8 @@
 
 :func:`turns` is a generator. It yields a step, is sent the step's outcome, and ends when the run has; all of
 its state is in the :class:`RunState` that it was given. So it is tested without trio, replays from a
-recording, and owns no task that it could leak. Whoever drives it may stop at any step and close the state:
-the history in it is valid at every point between two steps.
+recording, and owns no task that it could leak. Whoever drives it may stop anywhere and close the state: then
+the history in it is valid.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from alloy_trio.values import (
     ToolUse,
     Usage,
 )
+from alloy_trio.wire import told_apart
 
 UNTIL_TOOL_REMINDERS = 3
 """How often a model that answers without the tool it was to call is reminded. A model that ignores three
@@ -40,6 +41,8 @@ NOT_RUN_AFTER_CUT = (
     "This tool was not run: the answer that asked for it was cut off ({reason}). "
     "Ask again if it is still needed."
 )
+
+NOT_RUN_AFTER_STOP = "This tool was not run: the run was stopped first. Ask again if it is still needed."
 
 
 @attrs.frozen
@@ -115,12 +118,11 @@ class RunState:
 
     def add_completion(self, completion: Completion) -> tuple[ToolUse, ...]:
         """Take an answer into the history; returns its calls, each with an id of its own."""
-        continued = self.stop_reason == "pause_turn"
         message = _with_unique_calls(completion.message)
         self.turns += 1
         self.usage = self.usage + completion.usage + completion.other_usage
         self.stop_reason = completion.stop_reason
-        self.text = self.text + message.text if continued else message.text
+        self.text += message.text
         if message.content:
             self.messages.append(message)
         return message.tool_uses
@@ -130,6 +132,12 @@ class RunState:
         self.records.extend(outcomes.records)
         if outcomes.results:
             self.messages.append(Message("user", outcomes.results))
+
+    def close(self) -> None:
+        """Answer calls that nobody got to run, so that the history is valid wherever the driver stopped."""
+        last = self.messages[-1]
+        if last.role == "assistant" and last.tool_uses:
+            self.add_outcomes(_not_run(last.tool_uses, NOT_RUN_AFTER_STOP))
 
     def end(self, status: Status, error: ErrorInfo | None = None) -> None:
         """Say how the run ended; the first word counts."""
@@ -159,11 +167,13 @@ def turns(run: RunState) -> Generator[Step, Outcome, None]:
         if run.turns >= run.rules.max_turns:
             run.end("max_turns")
             break
+        if run.stop_reason != "pause_turn":
+            run.text = ""  # what is said from here on is another answer, not more of the last one
         completion = yield Complete(run.request())
         assert isinstance(completion, Completion)
         calls = run.add_completion(completion)
         if completion.stop_reason in CUT_REASONS:
-            run.add_outcomes(_not_run(calls, completion.stop_reason))
+            run.add_outcomes(_not_run(calls, NOT_RUN_AFTER_CUT.format(reason=completion.stop_reason)))
             run.end("completed" if completion.stop_reason == "refusal" else "incomplete")
         elif calls:
             outcomes = yield RunTools(calls)
@@ -199,8 +209,7 @@ def _succeeded(tool: str | None, records: Sequence[ToolCallRecord]) -> bool:
     return any(record.name == tool and record.outcome == "completed" for record in records)
 
 
-def _not_run(calls: tuple[ToolUse, ...], reason: str) -> ToolOutcomes:
-    text = NOT_RUN_AFTER_CUT.format(reason=reason)
+def _not_run(calls: tuple[ToolUse, ...], text: str) -> ToolOutcomes:
     return ToolOutcomes(
         tuple(ToolResult(call.id, text, is_error=True) for call in calls),
         tuple(
@@ -214,20 +223,10 @@ def _not_run(calls: tuple[ToolUse, ...], reason: str) -> ToolOutcomes:
 
 def _with_unique_calls(message: Message) -> Message:
     """The same message, unless two of its calls share an id or one has none."""
-    calls = message.tool_uses
-    ids = {call.id for call in calls}
-    if len(ids) == len(calls) and "" not in ids:
+    uses = message.tool_uses
+    apart = told_apart(uses)
+    if apart is uses:
         return message
-    taken: set[str] = set()
-    blocks = []
-    for block in message.content:
-        if isinstance(block, ToolUse):
-            new = block.id or "call"
-            number = 1
-            while new in taken or (new != block.id and new in ids):
-                number += 1
-                new = f"{block.id or 'call'}_{number}"
-            taken.add(new)
-            block = attrs.evolve(block, id=new)
-        blocks.append(block)
-    return attrs.evolve(message, content=tuple(blocks))
+    renamed = iter(apart)
+    content = tuple(next(renamed) if isinstance(block, ToolUse) else block for block in message.content)
+    return attrs.evolve(message, content=content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -14,7 +15,7 @@ from alloy_trio.tools import Tool
 from alloy_trio.values import ConfigurationError, Message, ServerTool
 
 if TYPE_CHECKING:
-    from os import PathLike
+    from alloy_trio.models import ModelInfo
 
 AGENT_ONLY = frozenset({"max_pending", "broadcast", "subscribe", "session", "on_shutdown"})
 """Options that make sense only for an agent that lives on."""
@@ -30,6 +31,7 @@ class RunOptions(TypedDict, total=False):
     working_directory: str | PathLike[str]
     allowed_paths: Sequence[str | PathLike[str]] | None
     context: Mapping[str, Any]
+    model_metadata_overrides: Mapping[str, int | ModelInfo]
     until_tool: str | None
     output_schema: Mapping[str, Any] | None
     tool_choice: str | None
@@ -54,11 +56,12 @@ class Options:
         working_directory: base of the file tools and of bash.
         allowed_paths: directories that the file tools may touch; None for the working directory, () for none.
         context: anything, handed to tools; data, never a security switch.
+        model_metadata_overrides: what is known better than by us: models' names to context windows or ModelInfo.
         until_tool: the run goes on until this tool was called successfully.
         output_schema: JSON Schema that the answer follows.
         tool_choice: ``"auto"``, ``"required"``, ``"none"`` or a tool's name; a forced choice holds until a tool
             was called.
-        max_retries: transient provider errors that are tried again.
+        max_retries: transient provider errors that are tried again; not over a provider that does so itself.
         retry_backoff: seconds; bound of the first delay, doubling, with full jitter.
         fallback_providers: tried in order once the first is out of retries.
         tool_timeout: seconds of execution for each tool call.
@@ -74,6 +77,7 @@ class Options:
     working_directory: Path = Path()
     allowed_paths: tuple[Path, ...] | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict)
+    model_metadata_overrides: Mapping[str, ModelInfo] = attrs.field(factory=dict)
     until_tool: str | None = None
     output_schema: dict[str, Any] | None = None
     tool_choice: str | None = None
@@ -96,7 +100,7 @@ class Options:
         return tuple(tool for tool in self.tools if isinstance(tool, ServerTool))
 
 
-def check_options(provider: object, given: RunOptions) -> Options:
+def check_options(provider: Provider, given: RunOptions) -> Options:
     """Make Options of keywords.
 
     Raises:
@@ -107,6 +111,12 @@ def check_options(provider: object, given: RunOptions) -> Options:
     values = cast("dict[str, Any]", dict(given))
     _check_names(values)
     try:
+        for name in ("tools", "messages", "fallback_providers", "allowed_paths"):
+            if isinstance(values.get(name), str | bytes | PathLike):
+                # A str is a sequence too: of "/tmp" the parts would be "/", "t", "m", "p", and "/" is the whole disk.
+                raise ConfigurationError(
+                    f"{name}={values[name]!r} must be a sequence; write {name}=[{values[name]!r}]"
+                )
         for name in ("tools", "messages", "fallback_providers"):
             values[name] = tuple(values.get(name, ()))
         values["working_directory"] = Path(values.get("working_directory", "."))
@@ -114,10 +124,16 @@ def check_options(provider: object, given: RunOptions) -> Options:
             values["allowed_paths"] = tuple(Path(path) for path in values["allowed_paths"])
         if values.get("output_schema") is not None:
             values["output_schema"] = dict(values["output_schema"])
+        if values.get("model_metadata_overrides"):
+            # Knowing models takes milliseconds to load, which a run that does without need not pay.
+            from alloy_trio.models import check_overrides
+
+            values["model_metadata_overrides"] = check_overrides(values["model_metadata_overrides"])
         options = Options(**values)
     except TypeError as exc:
         raise ConfigurationError(f"an option has the wrong kind of value: {exc}") from exc
     _check_values(options)
+    _check_failures_are_handled_once(provider, options, given)
     return options
 
 
@@ -166,6 +182,12 @@ def _check_values(options: Options) -> None:
             raise ConfigurationError(
                 f"messages got {type(message).__name__}; use Message.user(…) and Message.assistant(…)"
             )
+    for name in ("system_prompt", "request_id", "until_tool", "tool_choice"):
+        value = getattr(options, name)
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name}={value!r} must be a str or None")
+    if not isinstance(options.context, Mapping):
+        raise ConfigurationError(f"context={options.context!r} must be a mapping, like a dict")
     _check_whole("max_turns", options.max_turns, least=1)
     _check_whole("max_retries", options.max_retries, least=0)
     _check_whole("event_buffer", options.event_buffer, least=1)
@@ -184,6 +206,24 @@ def _check_values(options: Options) -> None:
         )
     if options.tool_choice == "required" and not options.tools:
         raise ConfigurationError("tool_choice='required' needs tools=")
+
+
+def _check_failures_are_handled_once(provider: Provider, options: Options, given: RunOptions) -> None:
+    """Refuse what was asked for of both the run and a provider; the run's defaults give way in silence."""
+    if provider.handles_failures and options.fallback_providers:
+        raise ConfigurationError(
+            f"fallback_providers= was given with {type(provider).__name__}(…), which decides by itself what follows "
+            "a failure; write Fallback(first, second, …) as the provider, or hand over the plain provider"
+        )
+    # max_retries=0 asks for nothing.
+    wanted = [name for name in ("max_retries", "retry_backoff") if name in given and options.max_retries > 0]
+    for one in (provider, *options.fallback_providers):
+        if one.handles_failures and wanted:
+            raise ConfigurationError(
+                f"{wanted[0]}= was given with {type(one).__name__}(…), which decides by itself what follows a "
+                "failure, and retries over retries multiply; leave it out and say it to Retry(provider, "
+                "max_retries=…, backoff=…), or hand over the plain provider"
+            )
 
 
 def _listed(names: list[str]) -> str:

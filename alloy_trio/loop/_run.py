@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Unpack
 
@@ -14,7 +15,7 @@ from alloy_trio._attempts import RetryPolicy
 from alloy_trio._scopes import open_service, split_cancelled
 from alloy_trio._seed import source
 from alloy_trio.tools import ToolContext, ToolRound
-from alloy_trio.values import AlloyError, ConfigurationError, ErrorInfo, Message, RemoteError, Result
+from alloy_trio.values import AlloyError, ConfigurationError, ErrorInfo, Message, Result, Text
 from alloy_trio.wire import repair
 
 from ._attempts import Attempts
@@ -46,8 +47,7 @@ async def run(prompt: str | Message | None, *, provider: Provider, **options: Un
     performance = _Performance(
         state, provider, checked, Emitter(state.correlation_id, capacity=None), streaming=False
     )
-    async with performance.entered():
-        await performance.perform()
+    await performance.perform()
     if performance.error is not None:
         raise performance.error
     return state.result()
@@ -87,21 +87,9 @@ async def stream(
 
 
 def _new_state(prompt: str | Message | None, options: Options) -> RunState:
-    messages = list(repair(options.messages))
-    if isinstance(prompt, Message):
-        if prompt.role != "user":
-            raise ConfigurationError(
-                f"the prompt is a message of the role {prompt.role!r}; it must be the user's"
-            )
-        messages.append(prompt)
-    elif isinstance(prompt, str):
-        if not prompt.strip():
-            raise ConfigurationError("the prompt is empty; write a question, or give None with messages=")
-        messages.append(Message.user(prompt))
-    elif prompt is not None:
-        raise ConfigurationError(
-            f"the prompt is {type(prompt).__name__}; give a str, a Message, or None with messages="
-        )
+    asked = () if prompt is None else (_prompt_message(prompt),)
+    # Together: the prompt may hold the results of the conversation's last calls.
+    messages = list(repair((*options.messages, *asked)))
     if not messages:
         raise ConfigurationError(
             "there is nothing to answer; give a prompt, or messages= with a conversation"
@@ -119,6 +107,22 @@ def _new_state(prompt: str | Message | None, options: Options) -> RunState:
     return RunState(rules=rules, messages=messages, request_id=request_id, correlation_id=request_id)
 
 
+def _prompt_message(prompt: str | Message) -> Message:
+    if isinstance(prompt, str):
+        prompt = Message.user(prompt)
+    elif not isinstance(prompt, Message):
+        raise ConfigurationError(
+            f"the prompt is {type(prompt).__name__}; give a str, a Message, or None with messages="
+        )
+    if prompt.role != "user":
+        raise ConfigurationError(
+            f"the prompt is a message of the role {prompt.role!r}; it must be the user's"
+        )
+    if not any(not isinstance(block, Text) or block.text.strip() for block in prompt.content):
+        raise ConfigurationError("the prompt is empty; write a question, or give None with messages=")
+    return prompt
+
+
 class _Performance:
     """One run on trio: performs the machine's steps and closes the state however it ends."""
 
@@ -126,63 +130,76 @@ class _Performance:
         self, state: RunState, provider: Provider, options: Options, emitter: Emitter, *, streaming: bool
     ) -> None:
         self.error: AlloyError | None = None
+        self._entered = False
+        self._closed = False
         self._state = state
         self._options = options
         self._emitter = emitter
         self._providers: Sequence[Provider] = (provider, *options.fallback_providers)
         policy = RetryPolicy(max_retries=options.max_retries, backoff_seconds=options.retry_backoff)
-        self._attempts = Attempts(self._providers, policy, emitter, streaming=streaming)
+        self._attempts = Attempts(
+            self._providers,
+            policy,
+            emitter,
+            streaming=streaming,
+            overrides=options.model_metadata_overrides,
+        )
         self._tools = {tool.name: tool for tool in options.own_tools}
         self._tool_context = ToolContext.at(
             options.working_directory, options.allowed_paths, context=options.context
         )
 
-    @asynccontextmanager
-    async def entered(self) -> AsyncIterator[None]:
-        """Hold the providers open."""
-        async with AsyncExitStack() as stack:
-            for provider in self._providers:
-                await stack.enter_async_context(provider)
-            yield
-
     async def serve(self, events: EventStream, *, task_status: trio.TaskStatus[None]) -> None:
-        """Perform beside a reader."""
-        async with self.entered():
-            task_status.started()
-            await self.perform(events)
+        """Perform beside a reader, who is let in once the providers are entered."""
+        await self.perform(events, entered=task_status.started)
+        if self.error is not None and not self._entered:
+            raise self.error
 
-    async def perform(self, events: EventStream | None = None) -> None:
-        """Perform the run to its end; a provider's error is kept in ``error``.
+    async def perform(
+        self, events: EventStream | None = None, entered: Callable[[], None] = lambda: None
+    ) -> None:
+        """Perform the run to its end; an error of the engine's kind is kept in ``error``.
+
+        Args:
+            events: where the result is to be found, if somebody reads.
+            entered: called when the providers are entered, or could not be in time.
 
         *Cancellation*: the state is closed and its result valid; the events end with run_end.
         """
-        state, emitter = self._state, self._emitter
-        first = self._providers[0]
-        emitter.emit(
-            "run_start",
-            {
-                "provider": first.name,
-                "model": first.model,
-                "tools": [tool.name for tool in state.rules.tools],
-            },
-        )
+        state = self._state
+        timeout = self._options.timeout
         try:
-            timeout = self._options.timeout
             with trio.move_on_after(math.inf if timeout is None else timeout) as scope:
-                await self._take_steps()
+                async with AsyncExitStack() as stack:
+                    for provider in self._providers:
+                        await stack.enter_async_context(provider)
+                    self._entered = True
+                    entered()
+                    self._start()
+                    await self._take_steps()
+                    # Here already, for the reader's sake: closing connections may take its time.
+                    self._close(events)
             if scope.cancelled_caught:
                 state.end(
                     "timeout", ErrorInfo("Timeout", f"the run did not end within its timeout of {timeout} s")
                 )
+                if not self._entered:
+                    entered()
         except AlloyError as error:
             state.end("error", ErrorInfo.of(error))
-            self.error = error
+            # One object may be raised into several runs; each has a result of its own.
+            self.error = error if error.result is None else copy.copy(error)
         except BaseException as error:
             failed = split_cancelled(error)[1]
             state.end("cancelled") if failed is None else state.end("error", ErrorInfo.of(failed))
             raise
         finally:
             self._close(events)
+
+    def _start(self) -> None:
+        first = self._providers[0]
+        tools = [tool.name for tool in self._state.rules.tools]
+        self._emitter.emit("run_start", {"provider": first.name, "model": first.model, "tools": tools})
 
     async def _take_steps(self) -> None:
         steps = turns(self._state)
@@ -204,7 +221,6 @@ class _Performance:
                 "turn_end", {"stop_reason": completion.stop_reason, "usage": usage_payload(usage)}
             )
             return completion
-        await self._emitter.wait_for_room()
         round_ = ToolRound(
             step.calls,
             self._tools,
@@ -214,6 +230,7 @@ class _Performance:
             default_timeout=self._options.tool_timeout,
         )
         try:
+            await self._emitter.wait_for_room()
             await round_.run()
         except BaseException:
             # The calls were made: whatever stopped the run, each gets the answer that is true of it.
@@ -221,20 +238,23 @@ class _Performance:
             raise
         return ToolOutcomes(round_.results(), round_.records())
 
+    @trio.lowlevel.enable_ki_protection
     def _close(self, events: EventStream | None) -> None:
         # No await from here on: the closing of a cancelled run is one step.
+        if self._closed:
+            return
+        self._closed = True
         state, attempts = self._state, self._attempts
+        state.close()
         state.usage = state.usage + attempts.spent
-        if attempts.partial_text:
-            state.text = attempts.partial_text
+        state.text += attempts.partial_text
         result = state.result()
-        if isinstance(self.error, RemoteError):
+        if self.error is not None:
             self.error.result = result
         if events is not None:
             events._finish(result, self.error)
-        self._emitter.emit(
-            "run_end", {"status": result.status, "usage": usage_payload(result.usage), "turns": result.turns}
-        )
+        payload = {"status": result.status, "usage": usage_payload(result.usage), "turns": result.turns}
+        self._emitter.emit("run_end", payload)
         self._emitter.end()
 
 

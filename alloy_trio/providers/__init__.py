@@ -5,34 +5,87 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._bedrock import Bedrock
     from ._demo import Demo
-    from ._http import HttpOptions, HttpProvider
-    from ._presets import PROVIDERS, Anthropic, OpenAI, OpenAICompatible, Preset, provider_from_name
+    from ._fallback import Fallback
+    from ._hedge import Hedge
+    from ._http import Host, HttpOptions, HttpProvider, bearer
+    from ._limits import LimitStatistics, RateLimit
+    from ._presets import PROVIDERS, Preset, provider_from_name
+    from ._retry import Retry
     from ._scripted import Scripted
+    from ._vendors import (
+        XAI,
+        Anthropic,
+        AzureOpenAI,
+        DeepSeek,
+        Gemini,
+        Groq,
+        Mistral,
+        Ollama,
+        OpenAI,
+        OpenAICompatible,
+        OpenRouter,
+        Together,
+    )
 
 _HOME = {
-    "Anthropic": "_presets",
+    "Anthropic": "_vendors",
+    "AzureOpenAI": "_vendors",
+    "Bedrock": "_bedrock",
+    "DeepSeek": "_vendors",
     "Demo": "_demo",
+    "Fallback": "_fallback",
+    "Gemini": "_vendors",
+    "Groq": "_vendors",
+    "Hedge": "_hedge",
+    "Host": "_http",
     "HttpOptions": "_http",
     "HttpProvider": "_http",
-    "OpenAI": "_presets",
-    "OpenAICompatible": "_presets",
+    "LimitStatistics": "_limits",
+    "Mistral": "_vendors",
+    "Ollama": "_vendors",
+    "OpenAI": "_vendors",
+    "OpenAICompatible": "_vendors",
+    "OpenRouter": "_vendors",
     "PROVIDERS": "_presets",
     "Preset": "_presets",
+    "RateLimit": "_limits",
+    "Retry": "_retry",
     "Scripted": "_scripted",
+    "Together": "_vendors",
+    "XAI": "_vendors",
+    "bearer": "_http",
     "provider_from_name": "_presets",
 }
 
 __all__ = [
     "PROVIDERS",
     "Anthropic",
+    "AzureOpenAI",
+    "Bedrock",
+    "DeepSeek",
     "Demo",
+    "Fallback",
+    "Gemini",
+    "Groq",
+    "Hedge",
+    "Host",
     "HttpOptions",
     "HttpProvider",
+    "LimitStatistics",
+    "Mistral",
+    "Ollama",
     "OpenAI",
     "OpenAICompatible",
+    "OpenRouter",
     "Preset",
+    "RateLimit",
+    "Retry",
     "Scripted",
+    "Together",
+    "XAI",
+    "bearer",
     "provider_from_name",
 ]
 

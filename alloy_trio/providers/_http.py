@@ -32,6 +32,8 @@ from alloy_trio.wire import (
     scrub,
 )
 
+from ._allowances import headers_arrived
+
 if TYPE_CHECKING:
     import httpx
 
@@ -52,6 +54,12 @@ reusable, waiting for it is worth no more."""
 
 MAX_ERROR_BYTES = 256 * 1024
 """How much of an error body is read. Arbitrary; recorded ones are under 10 kB."""
+
+ERROR_SECONDS = 10.0
+"""How long an error body may take. The status says the most; a body that hangs must not hold it back."""
+
+SECRET_LENGTH = 8
+"""Shorter keys are dummies like "EMPTY", and taking such words out of a message would only garble it."""
 
 
 class HttpOptions(TypedDict, total=False):
@@ -86,16 +94,16 @@ class Host:
     """What a preset knows of a vendor's host.
 
     Args:
-        name: the provider's name.
+        name: the provider's name, in origins and errors.
         base_url: where the vendor answers; None when the user has to say.
-        env_var: the environment variable that holds the key.
+        env_vars: the environment variables that may hold the key; the first that is set does.
         auth: makes the header that carries the key.
         key_required: whether the vendor's own host answers without a key.
     """
 
     name: str
     base_url: str | None
-    env_var: str
+    env_vars: tuple[str, ...]
     auth: Callable[[str], tuple[str, str]]
     key_required: bool = True
 
@@ -182,12 +190,10 @@ class HttpProvider(Provider):
         else:
             from ._transport import Transport
 
-            key = _checked_header(
-                self._api_key or os.environ.get(self._host.env_var, ""), f"the API key of {self.name}"
-            )
+            key = self._key()
             headers = self._all_headers(key)
             transport = Transport(self.base_url, connect_timeout=self._connect_timeout, client=self._client)
-            self._sessions[token] = _Session(transport, headers, (key,) if key else ())
+            self._sessions[token] = _Session(transport, headers, self._secrets(key))
         return self
 
     async def __aexit__(
@@ -214,11 +220,12 @@ class HttpProvider(Provider):
             raise ConfigurationError(f"{self!r} is not entered; use it inside `async with provider:`")
         wire = self._codec.encode(request, self._settings, stream=deltas is not None)
         silence = self._read_timeout or (WHOLE_SILENCE if deltas is None else STREAM_SILENCE)
-        decoder = self._codec.decoder(self._settings)
+        decoder = self._codec.decoder_for(wire, self._settings)
+        url = self.base_url + wire.path
+        headers = await self._authorised(url, _merged(wire, session.headers), wire.body)
         try:
-            async with session.transport.exchange(
-                self.base_url + wire.path, _merged(wire, session.headers), wire.body, read_timeout=silence
-            ) as response:
+            async with session.transport.exchange(url, headers, wire.body, read_timeout=silence) as response:
+                headers_arrived(response.headers)
                 if response.status != 200:
                     return await self._refused(response)
                 decoder.request_id = request_id_of(response.headers)
@@ -227,12 +234,20 @@ class HttpProvider(Provider):
             error.provider = error.provider or self.name
             error.usage = decoder.usage
             # Vendors quote the key that they refuse.
-            error.message = scrub(error.message, session.secrets)
+            error.message = scrub(error.message, (*session.secrets, *self._later_secrets()))
             error.args = (error.message,)
             raise
 
+    async def _authorised(self, url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        """The headers to send; for hosts that want each request signed."""
+        return headers
+
+    def _later_secrets(self) -> tuple[str, ...]:
+        """What became known after entry and must not be shown."""
+        return ()
+
     async def _refused(self, response: Response) -> Completion:
-        body = await response.read(MAX_ERROR_BYTES)
+        body = await response.read(MAX_ERROR_BYTES, seconds=ERROR_SECONDS)
         completion = self._codec.completion_from_error(self._settings, response.status, body)
         if completion is not None:
             return completion
@@ -240,15 +255,31 @@ class HttpProvider(Provider):
             response.status, response.headers, body, provider=self.name, now=time.time()
         )
 
+    def _key(self) -> str:
+        """The key to send, if there is one; credentials in ``headers`` take the environment's place."""
+        set_keys = filter(
+            None, map(os.environ.get, () if self._brings_credentials() else self._host.env_vars)
+        )
+        return _checked_header(self._api_key or next(set_keys, ""), f"the API key of {self.name}")
+
+    def _secrets(self, key: str) -> tuple[str, ...]:
+        """What may be quoted back and must not be shown: the key, and what the user put into headers."""
+        words = (word for value in self._headers.values() for word in (value, *value.split()))
+        return tuple(word for word in (key, *words) if len(word) >= SECRET_LENGTH)
+
+    def _brings_credentials(self) -> bool:
+        key_headers = {"authorization", self._host.auth("")[0]}
+        return any(name.lower() in key_headers for name in self._headers)
+
     def _all_headers(self, key: str) -> dict[str, str]:
         headers = {"content-type": "application/json"}
-        names = {name.lower() for name in self._headers}
         if key:
             name, value = self._host.auth(key)
             headers[name] = value
-        elif self._host.key_required and not self._custom_url and not names & {"authorization", "x-api-key"}:
+        elif self._host.key_required and not self._custom_url and not self._brings_credentials():
             raise ConfigurationError(
-                f"{self.name} needs an API key: set the environment variable {self._host.env_var} or give api_key="
+                f"{self.name} needs an API key: set the environment variable "
+                f"{' or '.join(self._host.env_vars)}, or give api_key="
             )
         for name, value in self._headers.items():
             headers[name.lower()] = _checked_header(value, f"the header {name}")
@@ -309,6 +340,8 @@ def _checked_url(url: str | None, name: str) -> str:
 
 def _checked_header(value: str, what: str) -> str:
     # Checked here because the HTTP library's own complaint would quote the value.
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{what} is {type(value).__name__}; give a str")
     value = value.strip()
     if not value.isascii() or any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
         raise ConfigurationError(

@@ -49,6 +49,7 @@ class Response:
     """
 
     def __init__(self, response: httpx.Response) -> None:
+        self._response = response
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
         # Undecoded chunks skip two layers of httpx; most streams are not compressed. The iterator is kept and not
@@ -72,15 +73,28 @@ class Response:
             return b""
         raise failure
 
-    async def read(self, limit: int) -> bytes:
-        """The body's first ``limit`` bytes, or what came of them before the connection broke."""
+    async def read(self, limit: int, *, seconds: float) -> bytes:
+        """The body's first ``limit`` bytes, or what of them came in time and before the connection broke."""
         held = b""
-        try:
-            while len(held) < limit and (chunk := await self.receive()):
-                held += chunk
-        except RemoteError as error:
-            held += f" [{error}]".encode()
+        with trio.move_on_after(seconds):
+            try:
+                while len(held) < limit and (chunk := await self.receive()):
+                    held += chunk
+            except RemoteError:
+                # What has come is all there is to tell; the status that it explains is known already.
+                return held
         return held[:limit]
+
+    async def aclose(self) -> None:
+        """End the exchange; the connection is closed unless the body was read to its end."""
+        await self._response.aclose()
+        # The iterators inside are suspended where the last chunk came out. Going on, each of them meets the closed
+        # connection and ends; left alone they would be finalised by the garbage collector, with a warning.
+        try:
+            while await anext(self._chunks, None) is not None:
+                pass
+        except (httpx.HTTPError, httpx.StreamError):
+            return
 
 
 class Transport:
@@ -134,11 +148,12 @@ class Transport:
             response = _translated(error, reading=False)
         if isinstance(response, AlloyError):
             raise response
+        exchange = Response(response)
         try:
-            yield Response(response)
+            yield exchange
         finally:
             with trio.move_on_after(CLOSE_GRACE_SECONDS, shield=True):
-                await response.aclose()
+                await exchange.aclose()
 
     async def aclose(self) -> None:
         """Close the connections, shielded and bounded."""

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 
 class AlloyError(Exception):
-    """The root of every error of the engine's own."""
+    """The root of every error of the engine's own.
+
+    Attributes:
+        result: what the run had come to that this ended; None where there was no run.
+    """
+
+    result: Result | None = None
 
 
 class LocalError(AlloyError):

@@ -19,6 +19,9 @@ import alloy_trio
 from alloy_trio.abc import Provider
 from alloy_trio.cli import main
 
+NO_OLLAMA = "127.0.0.1:9"
+"""Where nothing listens: an Ollama that runs on the developer's machine has to be found by no test."""
+
 SECRET = "sk-" + "veryprivate" * 3
 
 
@@ -43,6 +46,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(Path(alloy_trio.__file__).parent.parent),
         "HOME": str(tmp_path),
         "XDG_STATE_HOME": str(tmp_path / "state"),
+        "OLLAMA_HOST": NO_OLLAMA,
     }
 
 
@@ -52,6 +56,7 @@ def alloy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     for name in list(os.environ):
         if name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("OLLAMA_HOST", NO_OLLAMA)
 
     def call(*arguments: str, stdin: str | IO[str] = "", provider: Provider | None = None) -> Called:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)

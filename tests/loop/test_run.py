@@ -322,7 +322,7 @@ async def test_a_slow_reader_slows_the_stream() -> None:
 
 async def test_the_result_is_not_there_before_the_end() -> None:
     async with stream("go", provider=Scripted(["x"])) as events:
-        with pytest.raises(RuntimeError, match="not ended"):
+        with pytest.raises(RuntimeError, match="no result yet"):
             _ = events.result
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import re
 import threading
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from alloy_trio import (
     MalformedReply,
     Message,
     Overloaded,
+    QuotaExhausted,
     RateLimited,
     RemoteError,
     Result,
@@ -437,3 +440,45 @@ async def test_an_answer_whose_last_event_has_no_blank_line_is_streamed_whole() 
         async with stream("hi", provider=model(server.url)) as events:
             texts = [each.payload async for each in events if each.event == "text_delta"]
     assert "".join(texts) == events.result.text == "Hello!"
+
+
+async def test_what_a_user_s_header_holds_is_taken_out_too() -> None:
+    body = b'{"error": {"message": "bad token gw-Zk9-very-private"}}'
+    async with open_replay_server([whole(fault=Answer(401, body))]) as server:
+        provider = model(server.url, headers={"x-gateway": "Token gw-Zk9-very-private"})
+        with pytest.raises(AuthenticationFailed) as caught:
+            await run("hi", provider=provider)
+    assert "gw-Zk9" not in f"{caught.value!r} {caught.value.result}"
+
+
+async def test_a_dummy_key_garbles_no_message() -> None:
+    body = b'{"error": {"message": "the model is none of ours"}}'
+    async with open_replay_server([whole(fault=Answer(404, body))]) as server:
+        with pytest.raises(RemoteError, match="the model is none of ours"):
+            await run("hi", provider=model(server.url, api_key="none"))
+
+
+async def test_an_error_body_that_breaks_off_after_its_words_keeps_its_meaning() -> None:
+    body = b'{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}'
+    exchange = Exchange(body=body + b" " * 50, status=429, fault=Close(after=len(body)))
+    async with open_replay_server([exchange]) as server:
+        with pytest.raises(QuotaExhausted):
+            await run("hi", provider=model(server.url))
+
+
+async def test_an_error_body_that_hangs_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_replay_server([Exchange(body=b"x" * 50, status=401, fault=Hang(after=10))]) as server:
+        with pytest.raises(AuthenticationFailed):
+            await run("hi", provider=model(server.url))
+    assert trio.current_time() < 30
+
+
+async def test_an_error_in_the_middle_of_a_stream_leaves_nothing_to_the_garbage_collector() -> None:
+    body = b'data: {"error": {"message": "boom"}}\n\n' + b"data: {}\n\n" * 2000
+    async with open_replay_server([streamed(body=body)], chunking=100) as server:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ResourceWarning)
+            with pytest.raises(RemoteError):
+                await run("hi", provider=model(server.url), max_retries=0)
+            gc.collect()
+            await trio.testing.wait_all_tasks_blocked()
