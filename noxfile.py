@@ -59,6 +59,9 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-cache")
     session.run("codespell")
     session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+    # The constant is there so that `alloy --version` need not search what is installed for it.
+    if f'__version__ = "{PROJECT["project"]["version"]}"' not in Path("alloy_trio/__init__.py").read_text():
+        session.error("alloy_trio.__version__ and the version in pyproject.toml differ")
 
 
 @nox.session
@@ -81,6 +84,16 @@ def bench(session: nox.Session) -> None:
     names = [argument for argument in session.posargs if not argument.startswith("-")]
     for name in names or sorted(path.stem for path in Path("benchmarks").glob("bench_*.py")):
         session.run("python", f"benchmarks/{name}.py", *options)
+
+
+@nox.session
+def models(session: nox.Session) -> None:
+    """Bake the facts about models into the package, from the version that pyproject.toml pins.
+
+    For newer facts raise the pin first. ``-- --check`` writes nothing and fails where they differ.
+    """
+    session.install(*group("models"))
+    session.run("python", "alloy_trio/models/_bake.py", *session.posargs)
 
 
 @nox.session

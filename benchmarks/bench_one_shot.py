@@ -41,7 +41,8 @@ ENVIRONMENT = {
     key: value
     for key, value in os.environ.items()
     if not key.startswith(("PYTHON", "COV_")) and not key.endswith("_KEY")
-} | {"ANTHROPIC_API_KEY": "none", "OPENAI_API_KEY": "none"}
+} | {"ANTHROPIC_API_KEY": "none", "OPENAI_API_KEY": "none", "PYTHONSAFEPATH": "1"}
+"""Without what would make other modules load than the installed ones, such as a checkout in this directory."""
 
 
 def record(wire: Wire, *, stream: bool) -> dict[str, Any]:
