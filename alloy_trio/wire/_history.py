@@ -125,15 +125,16 @@ def _spoken(message: Message) -> tuple[Block, ...]:
 def told_apart(uses: tuple[ToolUse, ...]) -> tuple[ToolUse, ...]:
     """The calls of one message, each with an id of its own; the first of equal ids keeps it."""
     taken = {use.id for use in uses}
-    if len(taken) == len(uses):
+    if len(taken) == len(uses) and "" not in taken:
         return uses
     seen: set[str] = set()
     apart = []
     for use in uses:
-        ident, number = use.id, 1
-        while ident in seen or (number > 1 and ident in taken):
+        base, number = use.id or "call", 1
+        ident = base
+        while ident in seen or (ident != use.id and ident in taken):
             number += 1
-            ident = f"{use.id}-{number}"
+            ident = f"{base}-{number}"
         seen.add(ident)
         apart.append(use if ident == use.id else attrs.evolve(use, id=ident))
     return tuple(apart)
