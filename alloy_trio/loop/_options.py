@@ -41,6 +41,7 @@ class RunOptions(TypedDict, total=False):
     tool_timeout: float
     timeout: float | None
     event_buffer: int
+    code_execution: bool
     request_id: str | None
 
 
@@ -67,6 +68,7 @@ class Options:
         tool_timeout: seconds of execution for each tool call.
         timeout: seconds for the whole run; its Result then has status ``"timeout"``.
         event_buffer: events held for a slow reader before the run waits for it.
+        code_execution: let Anthropic's models run code in the vendor's sandbox.
         request_id: becomes the correlation id.
     """
 
@@ -87,6 +89,7 @@ class Options:
     tool_timeout: float = 120.0
     timeout: float | None = None
     event_buffer: int = 256
+    code_execution: bool = False
     request_id: str | None = None
 
     @property
@@ -97,7 +100,13 @@ class Options:
     @property
     def server_tools(self) -> tuple[ServerTool, ...]:
         """The tools that the vendor runs."""
-        return tuple(tool for tool in self.tools if isinstance(tool, ServerTool))
+        named = tuple(tool for tool in self.tools if isinstance(tool, ServerTool))
+        sandbox = ServerTool("code_execution")
+        return (
+            (*named, sandbox)
+            if self.code_execution and sandbox.name not in {tool.name for tool in named}
+            else named
+        )
 
 
 def check_options(provider: Provider, given: RunOptions) -> Options:

@@ -21,6 +21,7 @@ from alloy_trio import (
     Overloaded,
     RateLimited,
     Result,
+    ServerTool,
     StreamTruncated,
     Text,
     TextDelta,
@@ -30,6 +31,7 @@ from alloy_trio import (
     Usage,
     UsageDelta,
     run,
+    server_tool,
     stream,
     tool,
 )
@@ -519,3 +521,15 @@ def test_run_works_in_a_later_trio_run_with_the_same_objects() -> None:
 def test_the_facade_has_everything_it_promises() -> None:
     for name in alloy_trio.__all__:
         assert getattr(alloy_trio, name) is not None
+
+
+async def test_code_execution_offers_the_vendor_s_sandbox_once() -> None:
+    model = Scripted(["x", "y", "z"])
+    await run("go", provider=model)
+    await run("go", provider=model, code_execution=True)
+    await run("go", provider=model, code_execution=True, tools=[server_tool("code_execution", memory=1)])
+    assert [request.server_tools for request in model.requests] == [
+        (),
+        (ServerTool("code_execution"),),
+        (ServerTool("code_execution", {"memory": 1}),),
+    ]
