@@ -6,8 +6,14 @@ as in ``nox -s tests -- tests/wire -k truncated``.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import nox
 
@@ -94,6 +100,68 @@ def models(session: nox.Session) -> None:
     """
     session.install(*group("models"))
     session.run("python", "alloy_trio/models/_bake.py", *session.posargs)
+
+
+@nox.session
+def counterpart(session: nox.Session) -> None:
+    """Run every provider against a server that others wrote, from npm; needs node and npm."""
+    asked = PROJECT["tool"]["alloy"]["counterpart"]
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        session.skip(f"{asked['package']} runs on node, and node or npm is not on this machine")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < tuple(map(int, asked["node"].split("."))):
+        session.skip(f"{asked['package']} needs node {asked['node']}, this machine has {version}")
+    session.install(".[testing]")
+    home = Path(session.create_tmp()) / "counterpart"
+    options = ["--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund"]
+    session.run(
+        npm, "install", *options, f"{asked['package']}@{asked['version']}", external=True, silent=True
+    )
+    with serving(node, home / "node_modules" / asked["package"] / asked["program"]) as url:
+        env = {"ALLOY_TRIO_COUNTERPART": url}
+        session.run("pytest", "-m", "counterpart", "tests/counterpart", *session.posargs, env=env)
+
+
+@contextmanager
+def serving(node: str, program: Path) -> Iterator[str]:
+    """Run the counterpart on a free port of the loopback interface; gives its address."""
+    command = [node, str(program), "--host", "127.0.0.1", "--port", "0", "--strict", "--validate-on-load"]
+    command += [
+        "--journal-max",
+        "0",
+        "--fixture-counts-max",
+        "0",
+        "--fixtures",
+        "tests/counterpart/fixtures.json",
+    ]
+    # Only what a program needs to run: no key of a vendor's, and no proxy.
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    with (
+        (program.parents[1] / "server.log").open("w+") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env) as server,
+    ):
+        try:
+            assert server.stdout is not None
+            said = ""
+            while (found := re.search(r"listening on (\S+)", said)) is None:
+                line = server.stdout.readline()
+                if not line:
+                    log.seek(0)
+                    raise RuntimeError(f"the counterpart did not start: {said}{log.read()}")
+                said += line
+            # It may go on talking: a full pipe would stop it.
+            Thread(target=server.stdout.read, daemon=True).start()
+            yield found[1]
+        finally:
+            server.terminate()
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """Cut every recorded stream after every byte; takes minutes, and needs the optional recordings."""
+    session.install(".[testing]")
+    session.run("pytest", "-m", "sweep", "tests/wire/test_sweep.py", *session.posargs)
 
 
 @nox.session

@@ -1,10 +1,12 @@
-"""Long answers in the three wire formats, shaped like recorded ones."""
+"""Long answers in the wire formats, shaped like recorded ones."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias, get_args
+from zlib import crc32
 
 Wire: TypeAlias = Literal["anthropic", "openai", "openai-compatible"]
 WIRES: tuple[Wire, ...] = get_args(Wire)
@@ -16,16 +18,18 @@ PATHS: dict[Wire, str] = {
 }
 """Where each is asked, below the host."""
 
+MORE_WIRES = ("gemini", "bedrock", "ollama")
+"""Of these there are streams as well."""
+
 
 def base_url(wire: Wire, host: str) -> str:
     """The host's address as the vendor's own SDK wants it."""
     return host if wire == "anthropic" else f"{host}/v1"
 
 
-def events(wire: Wire, deltas: int) -> list[bytes]:
+def events(wire: str, deltas: int) -> list[bytes]:
     """A streamed answer of so many pieces of text, event by event; joined they are the body."""
-    words = [f" word{number % 997}" for number in range(deltas)]
-    return list({"anthropic": _anthropic, "openai": _responses, "openai-compatible": _chat}[wire](words))
+    return list(_MAKERS[wire]([f" word{number % 997}" for number in range(deltas)]))
 
 
 def whole(wire: Wire, deltas: int) -> bytes:
@@ -111,6 +115,67 @@ def _responses(words: list[str]) -> Iterator[bytes]:
     yield event("response.content_part.done", **place, part={**part, "text": text})
     yield event("response.output_item.done", output_index=0, item=_item(text))
     yield event("response.completed", response=_response([_item(text)], "completed"))
+
+
+def _gemini(words: list[str]) -> Iterator[bytes]:
+    for number, word in enumerate(words, 1):
+        candidate: dict[str, Any] = {"content": {"parts": [{"text": word}], "role": "model"}, "index": 0}
+        if number == len(words):
+            candidate["finishReason"] = "STOP"
+        usage = {
+            "promptTokenCount": 20,
+            "candidatesTokenCount": number,
+            "totalTokenCount": 20 + number,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20}],
+        }
+        fields = {"modelVersion": "m", "responseId": "LopyaprkJPyY-8YPw8HLkAY"}
+        yield b"data: " + _json({"candidates": [candidate], "usageMetadata": usage, **fields}) + b"\r\n\r\n"
+
+
+def _bedrock(words: list[str]) -> Iterator[bytes]:
+    def event(kind: str, **fields: Any) -> bytes:
+        named = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+        headers = b"".join(
+            bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+            for name, value in named.items()
+        )
+        payload = _json({**fields, "p": "abcdefghijklmnopqrstuvwxyz"})  # padding, against who counts bytes
+        prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+        message = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
+        return message + struct.pack(">I", crc32(message))
+
+    yield event("messageStart", role="assistant")
+    for word in words:
+        yield event("contentBlockDelta", contentBlockIndex=0, delta={"text": word})
+    yield event("contentBlockStop", contentBlockIndex=0)
+    yield event("messageStop", stopReason="end_turn")
+    usage = {"inputTokens": 20, "outputTokens": len(words), "totalTokens": 20 + len(words)}
+    yield event("metadata", usage=usage, metrics={"latencyMs": 900})
+
+
+def _ollama(words: list[str]) -> Iterator[bytes]:
+    head = {"model": "m", "created_at": "2026-05-24T20:26:46.294874Z"}
+    for word in words:
+        message = {"role": "assistant", "content": word}
+        yield _json({**head, "message": message, "done": False}) + b"\n"
+    counts = {
+        "prompt_eval_count": 20,
+        "prompt_eval_duration": 10,
+        "eval_count": len(words),
+        "eval_duration": 900,
+    }
+    end = {"done_reason": "stop", "done": True, "total_duration": 1000, "load_duration": 10, **counts}
+    yield _json({**head, "message": {"role": "assistant", "content": ""}, **end}) + b"\n"
+
+
+_MAKERS: dict[str, Callable[[list[str]], Iterator[bytes]]] = {
+    "anthropic": _anthropic,
+    "openai": _responses,
+    "openai-compatible": _chat,
+    "gemini": _gemini,
+    "bedrock": _bedrock,
+    "ollama": _ollama,
+}
 
 
 def _item(text: str) -> dict[str, Any]:

@@ -8,6 +8,10 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 """Bytes held of one unfinished line; as much as for a server-sent event."""
 
 
+_AROUND = "\ufeff \t\r"
+"""What may stand around a line's value."""
+
+
 class LineParser:
     """Turns chunks of bytes into lines; any division of the same bytes gives the same lines.
 
@@ -28,20 +32,24 @@ class LineParser:
         Raises:
             MalformedReply: a line grows beyond the limit.
         """
-        if b"\n" not in chunk:
+        whole, newline, rest = chunk.rpartition(b"\n")
+        if not newline:
             self._partial += chunk
             self._check(len(self._partial))
             return []
-        lines = chunk.split(b"\n")
         if self._partial:
-            lines[0] = bytes(self._partial) + lines[0]
+            whole = bytes(self._partial) + whole
             self._partial.clear()
-        self._partial += lines.pop()
+        if rest:
+            self._partial += rest
+            self._check(len(rest))
+        if len(whole) > self._max:
+            for each in whole.split(b"\n"):
+                self._check(len(each))
+        # No character of several bytes holds an LF, so the lines may be decoded together.
         events = []
-        for line in (*lines, self._partial):
-            self._check(len(line))
-        for line in lines:
-            text = _text(line)
+        for line in whole.decode("utf-8", "replace").split("\n"):
+            text = line.strip(_AROUND)
             if text:
                 events.append(("message", text, ""))
         return events
@@ -64,4 +72,4 @@ class LineParser:
 
 
 def _text(line: bytes | bytearray) -> str:
-    return line.decode("utf-8", "replace").strip("\ufeff \t\r")
+    return line.decode("utf-8", "replace").strip(_AROUND)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from typing import Any, TypeAlias
 
 from alloy_trio.values import (
@@ -35,6 +36,14 @@ from ._ollama_window import Window, was_cut
 
 _LOADED = ("load", "unload")
 """Reasons of an answer that says nothing: the model was only loaded, or unloaded."""
+
+# Nearly every line, just as the server writes it, where nothing in it is escaped. To find the text so takes a third of
+# the time of reading the JSON; whatever differs is read as that.
+_STRING = r'"[^"\\\x00-\x1f]*+"'
+_PIECE = re.compile(
+    rf'\{{"model":{_STRING},"created_at":{_STRING},'
+    r'"message":\{"role":"assistant","content":"([^"\\\x00-\x1f]+)"\},"done":false\}'
+).fullmatch
 
 _Segment: TypeAlias = tuple[type[Text] | type[Thinking], list[str]]
 """A stretch of text or of reasoning, in the pieces in which it came."""
@@ -73,6 +82,12 @@ class OllamaDecoder(Decoder):
         return "body" if start in b'["<' else "stream"
 
     def _on_event(self, event: str, data: str, deltas: list[Delta]) -> None:
+        piece = _PIECE(data)
+        if piece is not None and self._segments and self._segments[-1][0] is Text:
+            text = piece[1]
+            self._segments[-1][1].append(text)
+            deltas.append(TextDelta(text))
+            return
         chunk = self._load(data)
         if chunk.get("error"):
             raise fault_from_error(chunk, provider=self.settings.provider, request_id=self.request_id)

@@ -92,7 +92,11 @@ class Answer:
         content = message.get("content")
         if len(message) == 1 and content and type(content) is str:
             # The delta that most deltas are.
-            self.say(Text, content, deltas)
+            if self._kind is Text:
+                self._pieces.append(content)
+                deltas.append(TextDelta(content))
+            else:
+                self.say(Text, content, deltas)
             return
         readable = ""
         for name in _REASONING:

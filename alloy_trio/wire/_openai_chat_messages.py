@@ -38,6 +38,8 @@ from ._dialects import Dialect
 MESSAGE_FIELDS = ("reasoning_details", "extra_content", "thought_signature")
 """Fields of an answer's message that its host wants back as they came: OpenRouter's and Gemini's."""
 
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_OWN_NAME = re.compile(r"[a-zA-Z0-9_.:/-]{1,128}")
 _ALPHANUMERIC = string.digits + string.ascii_letters
 
 
@@ -51,6 +53,17 @@ def fit_id(ident: str, dialect: Dialect) -> str:
         number, digit = divmod(number, len(_ALPHANUMERIC))
         digits.append(_ALPHANUMERIC[digit])
     return "".join(digits)
+
+
+def _wire_id(ident: str, mine: bool, dialect: Dialect) -> str:
+    # What a host named itself it knows again, whatever its documentation says.
+    return ident if mine and not dialect.tool_id_strict else fit_id(ident, dialect)
+
+
+def _wire_name(name: str, mine: bool) -> str:
+    # Other providers allow names that hosts refuse, and a model may have called what no tool may be named.
+    fits = _OWN_NAME if mine else _NAME
+    return name if fits.fullmatch(name) else re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
 
 
 def render_message(
@@ -85,7 +98,7 @@ def _user(
     parts: list[dict[str, Any]] = []
     for block in message.content:
         if isinstance(block, ToolResult):
-            ident = block.tool_use_id if answers_own else fit_id(block.tool_use_id, dialect)
+            ident = _wire_id(block.tool_use_id, answers_own, dialect)
             rendered.append(_tool_result(block, ident, settings, dialect, names, attached))
         else:
             part = _part(block, settings, dialect)
@@ -224,12 +237,12 @@ def _assistant_text(block: Block) -> str:
 
 def _tool_call(call: ToolUse, mine: bool, dialect: Dialect) -> dict[str, Any]:
     extra = dict(call.extra or {}) if mine else {}
-    rendered: dict[str, Any] = {"id": call.id if mine else fit_id(call.id, dialect), "type": "function"}
+    rendered: dict[str, Any] = {"id": _wire_id(call.id, mine, dialect), "type": "function"}
     if extra.pop("type", None) == "custom":
         rendered["type"] = "custom"
         rendered["custom"] = {"name": call.name, "input": call.input.get("input", "")}
     else:
-        rendered["function"] = {"name": call.name, "arguments": _arguments(call)}
+        rendered["function"] = {"name": _wire_name(call.name, mine), "arguments": _arguments(call)}
     return rendered | extra
 
 
