@@ -27,6 +27,17 @@ _ELSEWHERE = ("role_arn", "web_identity_token_file", "sso_session", "sso_start_u
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
+_DOMAINS = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isof-", "csp.hci.ic.gov"),
+)
+"""Partitions with a domain of their own, by how their regions begin; as botocore's endpoints have them."""
+
 _Profiles = dict[str, dict[str, str]]
 
 
@@ -96,15 +107,6 @@ class AwsSigner:
         # Replaced whole, never changed: tasks of several runs may meet here.
         self._found: tuple[float, AwsIdentity] | None = None
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of what was found last. The vendor quotes a request whose signature it refuses,
-        the session token within."""
-        if self._found is None:
-            return ()
-        credentials = self._found[1].credentials
-        return tuple(filter(None, (credentials.secret_access_key, credentials.session_token)))
-
     async def identity(self, *, now: float) -> AwsIdentity:
         """Who signs; ``now`` is the time in seconds since the epoch. Raises and cancels as :func:`find_identity`."""
         found = self._found
@@ -144,7 +146,8 @@ def bedrock_url(region: str) -> str:
     Raises:
         ConfigurationError: it is not the name of a region.
     """
-    domain = "amazonaws.com.cn" if checked_region(region).startswith("cn-") else "amazonaws.com"
+    checked_region(region)
+    domain = next((domain for start, domain in _DOMAINS if region.startswith(start)), "amazonaws.com")
     return f"https://bedrock-runtime.{region}.{domain}"
 
 

@@ -44,18 +44,20 @@ class Bedrock(HttpProvider):
         if self._awaits_region:
             self.base_url = ""  # the region is in a file, which is read on entry
         self._profile = profile
-        self._signer = AwsSigner(region=region, profile=profile)
+        self._signer = AwsSigner(region=known, profile=profile)
 
     async def __aenter__(self) -> Self:
         if self._awaits_region:
-            self.base_url = bedrock_url(await find_region(profile=self._profile))
+            region = await find_region(profile=self._profile)
+            self.base_url = bedrock_url(region)
+            self._signer = AwsSigner(region=region, profile=self._profile)
             self._awaits_region = False
+        if not self._key() and not self._brings_credentials():
+            # Here already, like a missing key of any other provider.
+            await self._signer.identity(now=time.time())
         return await super().__aenter__()
 
     async def _authorised(self, url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
         if "authorization" in headers:
             return headers
         return await self._signer.signed_headers("POST", url, headers, body, now=time.time())
-
-    def _later_secrets(self) -> tuple[str, ...]:
-        return self._signer.secrets

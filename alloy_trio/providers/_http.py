@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
-from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -33,6 +32,7 @@ from alloy_trio.wire import (
 )
 
 from ._allowances import headers_arrived
+from ._checked import checked_header, checked_mapping, checked_names, checked_number, checked_url
 
 if TYPE_CHECKING:
     import httpx
@@ -155,14 +155,20 @@ class HttpProvider(Provider):
     ) -> None:
         if not model or type(model) is not str:
             raise ConfigurationError(f"model={model!r} must be the name of a model")
+        checked_number(max_tokens, "max_tokens", whole=True)
+        checked_number(temperature, "temperature")
+        checked_number(connect_timeout, "connect_timeout")
+        checked_number(read_timeout, "read_timeout")
+        if client is not None and not hasattr(client, "build_request"):
+            raise ConfigurationError(f"client is {type(client).__name__}; give an httpx.AsyncClient")
         self.name = host.name
         self.model = model
-        self.base_url = _checked_url(base_url or host.base_url, host.name)
+        self.base_url = checked_url(base_url or host.base_url, host.name)
         self._codec = codec
         self._host = host
         self._api_key = api_key
         self._custom_url = base_url is not None
-        self._headers = dict(headers or {})
+        self._headers = checked_names(headers)
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._client = client
@@ -172,7 +178,7 @@ class HttpProvider(Provider):
             max_tokens=max_tokens,
             temperature=temperature,
             thinking=thinking,
-            extra_body=dict(extra_body or {}),
+            extra_body=checked_mapping(extra_body, "extra_body"),
         )
         # One entry for each trio.run in which the object is entered; each run touches only its own.
         self._sessions: dict[trio.lowlevel.TrioToken, _Session] = {}
@@ -218,7 +224,7 @@ class HttpProvider(Provider):
         session = self._sessions.get(trio.lowlevel.current_trio_token())
         if session is None:
             raise ConfigurationError(f"{self!r} is not entered; use it inside `async with provider:`")
-        wire = self._codec.encode(request, self._settings, stream=deltas is not None)
+        wire = self._encoded(request, stream=deltas is not None)
         silence = self._read_timeout or (WHOLE_SILENCE if deltas is None else STREAM_SILENCE)
         decoder = self._codec.decoder_for(wire, self._settings)
         url = self.base_url + wire.path
@@ -234,7 +240,7 @@ class HttpProvider(Provider):
             error.provider = error.provider or self.name
             error.usage = decoder.usage
             # Vendors quote the key that they refuse.
-            error.message = scrub(error.message, (*session.secrets, *self._later_secrets()))
+            error.message = scrub(error.message, (*session.secrets, *_secrets_in(headers)))
             error.args = (error.message,)
             raise
 
@@ -242,9 +248,14 @@ class HttpProvider(Provider):
         """The headers to send; for hosts that want each request signed."""
         return headers
 
-    def _later_secrets(self) -> tuple[str, ...]:
-        """What became known after entry and must not be shown."""
-        return ()
+    def _encoded(self, request: CompletionRequest, *, stream: bool) -> WireRequest:
+        try:
+            return self._codec.encode(request, self._settings, stream=stream)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"the request to {self.name} cannot be written as JSON: {error}; look at extra_body, at tools' "
+                "schemas and at what tools were called with"
+            ) from error
 
     async def _refused(self, response: Response) -> Completion:
         body = await response.read(MAX_ERROR_BYTES, seconds=ERROR_SECONDS)
@@ -260,7 +271,7 @@ class HttpProvider(Provider):
         set_keys = filter(
             None, map(os.environ.get, () if self._brings_credentials() else self._host.env_vars)
         )
-        return _checked_header(self._api_key or next(set_keys, ""), f"the API key of {self.name}")
+        return checked_header(self._api_key or next(set_keys, ""), f"the API key of {self.name}")
 
     def _secrets(self, key: str) -> tuple[str, ...]:
         """What may be quoted back and must not be shown: the key, and what the user put into headers."""
@@ -282,7 +293,7 @@ class HttpProvider(Provider):
                 f"{' or '.join(self._host.env_vars)}, or give api_key="
             )
         for name, value in self._headers.items():
-            headers[name.lower()] = _checked_header(value, f"the header {name}")
+            headers[name.lower()] = checked_header(value, f"the header {name}")
         return headers
 
 
@@ -315,36 +326,16 @@ async def _hand_over(pieces: list[Delta], deltas: DeltaSink | None) -> None:
         await deltas.send_all(pieces)
 
 
+def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
+    """What was sent to say who asks; a vendor may quote it back."""
+    for name, value in headers.items():
+        if name in ("authorization", "x-amz-security-token"):
+            yield from (word for word in value.split() if len(word) >= SECRET_LENGTH)
+
+
 def _merged(wire: WireRequest, headers: Mapping[str, str]) -> dict[str, str]:
     """The codec's headers under the user's; lists of beta features are joined."""
     merged = dict(wire.headers)
     for name, value in headers.items():
         merged[name] = f"{merged[name]},{value}" if name.endswith("-beta") and name in merged else value
     return merged
-
-
-def _checked_url(url: str | None, name: str) -> str:
-    if not url:
-        raise ConfigurationError(f"{name} needs base_url=, for example base_url='http://localhost:8000/v1'")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"base_url={url!r} is no HTTP address; write it like 'https://api.example.com/v1'"
-        )
-    if parts.query or parts.fragment or parts.username or parts.password:
-        raise ConfigurationError(
-            "base_url has a query, a fragment or a password in it; give keys by api_key= or headers= instead"
-        )
-    return url.rstrip("/")
-
-
-def _checked_header(value: str, what: str) -> str:
-    # Checked here because the HTTP library's own complaint would quote the value.
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{what} is {type(value).__name__}; give a str")
-    value = value.strip()
-    if not value.isascii() or any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
-        raise ConfigurationError(
-            f"{what} has characters that HTTP headers cannot carry; check how it was copied"
-        )
-    return value

@@ -97,6 +97,31 @@ class Response:
             return
 
 
+class _Body(httpx.AsyncByteStream):
+    """A request's body. httpx's own hands it out by a generator, which a cancel would leave to the collector."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._data)
+
+
+class _Once:
+    """Gives its bytes, then ends."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = [data] if data else []
+
+    def __aiter__(self) -> _Once:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 class Transport:
     """A pool of connections to one place.
 
@@ -143,6 +168,7 @@ class Transport:
             request = self._client.build_request(
                 "POST", url, headers=dict(headers), content=body, timeout=timeout
             )
+            request.stream = _Body(body)
             response: httpx.Response | AlloyError = await self._client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             response = _translated(error, reading=False)

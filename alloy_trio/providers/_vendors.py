@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, ClassVar, Literal, Unpack
-from urllib.parse import urlsplit
 
 import attrs
 
 from alloy_trio.values import ConfigurationError
 
 from . import _hosts
+from ._checked import parsed_url
 from ._http import Host, HttpOptions, HttpProvider
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class AzureOpenAI(HttpProvider):
                 "azure needs the address of your resource: set the environment variable AZURE_OPENAI_ENDPOINT, or "
                 "give base_url='https://NAME.openai.azure.com'"
             )
-        if not urlsplit(url).path.strip("/"):
+        if not parsed_url(url, "azure").path.strip("/"):
             url = url.rstrip("/") + "/openai/v1"
         codec: Codec = ChatCodec(DIALECTS["azure"]) if api == "chat" else ResponsesCodec()
         super().__init__(model, codec=codec, host=attrs.evolve(_hosts.AZURE, base_url=url), **options)
@@ -198,7 +198,7 @@ class Ollama(HttpProvider):
 
         url = options.pop("base_url", None) or ollama_url(os.environ.get("OLLAMA_HOST", ""))
         host = attrs.evolve(_hosts.OLLAMA, base_url=url)
-        if not url.startswith("https:"):
+        if parsed_url(url, "ollama").scheme != "https":
             host = attrs.evolve(host, env_vars=())
         codec = OllamaCodec() if max_num_ctx is None else OllamaCodec(max_num_ctx)
         super().__init__(model, codec=codec, host=host, **options)
@@ -210,7 +210,9 @@ def ollama_url(host: str) -> str:
     if not host:
         return _hosts.OLLAMA.base_url or ""
     bare = "://" not in host
-    parts = urlsplit(f"http://{host}" if bare else host)
+    if host.startswith(":"):
+        host = f"127.0.0.1{host}"
+    parts = parsed_url(f"http://{host}" if bare else host, "ollama (OLLAMA_HOST)")
     name = parts.hostname or "127.0.0.1"
     if name in ("0.0.0.0", "::"):  # where a server listens on all addresses; a client takes the loopback one
         name = "127.0.0.1"
@@ -252,7 +254,7 @@ class OpenAICompatible(HttpProvider):
                 )
             dialect = DIALECTS[dialect]
         if chat_path is not None:
-            dialect = attrs.evolve(dialect, chat_path=chat_path)
+            dialect = attrs.evolve(dialect, chat_path=f"/{chat_path.lstrip('/')}")
         super().__init__(
             model, codec=ChatCodec(dialect), host=attrs.evolve(_hosts.COMPATIBLE, name=name), **options
         )

@@ -69,6 +69,9 @@ _REQUEST_ID_HEADERS = (
     "x-debug-trace-id",  # Cohere
 )
 
+SHORTEST_BEGINNING = 4
+"""How much of a secret, where its quote was cut, is taken for one; fewer letters are more often a word."""
+
 _CODE_FIELDS = ("code", "type", "status", "error_code", "error_type", "reason", "__type", "quotaId")
 _TEXT_FIELDS = ("message", "Message", "msg", "detail", "description", "error_description")
 _NESTED = ("error", "errors", "details", "detail", "innererror", "violations")
@@ -161,10 +164,21 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """
     for secret in secrets:
         if secret:
-            text = text.replace(secret, "[removed]")
+            text = _without_beginning_of(secret, text.replace(secret, "[removed]"))
     for pattern, replacement in _secrets():
         text = pattern.sub(replacement, text)
     return text
+
+
+def _without_beginning_of(secret: str, text: str) -> str:
+    """The text without a beginning of the secret where it was cut: before an ellipsis, or at its end."""
+    pieces = text.split("…")
+    for number, piece in enumerate(pieces):
+        for length in range(min(len(secret) - 1, len(piece)), SHORTEST_BEGINNING - 1, -1):
+            if piece.endswith(secret[:length]):
+                pieces[number] = piece[:-length] + "[removed]"
+                break
+    return "…".join(pieces)
 
 
 @functools.cache

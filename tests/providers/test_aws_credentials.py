@@ -321,17 +321,6 @@ async def test_no_secret_shows(home: Path) -> None:
         assert "s3cr3t" not in repr(value) and "t0k3n" not in repr(value)
 
 
-async def test_a_signer_knows_what_must_not_be_shown(home: Path) -> None:
-    signer = AwsSigner(region="us-east-1")
-    assert signer.secrets == ()
-    write(home, credentials="[default]\naws_access_key_id=A\naws_secret_access_key=s3cr3t\n")
-    await signer.identity(now=0.0)
-    assert signer.secrets == ("s3cr3t",)
-    write(home, credentials="[default]\naws_access_key_id=A\naws_secret_access_key=s\naws_session_token=t\n")
-    await signer.identity(now=REFRESH_SECONDS)
-    assert signer.secrets == ("s", "t")
-
-
 def test_the_region_is_known_without_files_where_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert known_region() is None
     monkeypatch.setenv("AWS_REGION", "us-east-1")

@@ -131,3 +131,55 @@ def test_it_has_its_name() -> None:
 def test_a_region_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="region"):
         Bedrock(MODEL, region="evil.example/")
+
+
+async def test_a_token_that_was_replaced_meanwhile_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "first-token-very-private")
+    body = json.dumps({"message": "x-amz-security-token:first-token-very-private"}).encode()
+    async with open_replay_server([whole(fault=Answer(403, body))]) as server:
+        provider = Bedrock(MODEL, region="us-east-1", base_url=server.url)
+
+        async def replaced(*args: Any, **options: Any) -> dict[str, str]:
+            headers = await signed(*args, **options)
+            monkeypatch.setenv("AWS_SESSION_TOKEN", "second-token")
+            provider._signer._found = None
+            await provider._signer.identity(now=0)
+            return headers
+
+        signed = provider._signer.signed_headers
+        monkeypatch.setattr(provider._signer, "signed_headers", replaced)
+        with pytest.raises(AuthenticationFailed) as caught:
+            await run("hi", provider=provider)
+    assert "very-private" not in str(caught.value)
+
+
+async def test_missing_credentials_are_told_on_entry() -> None:
+    with pytest.raises(ConfigurationError, match="AWS_BEARER_TOKEN_BEDROCK"):
+        async with Bedrock(MODEL, region="us-east-1"):
+            pytest.fail("the body must not run")
+
+
+async def test_the_region_that_is_asked_is_the_one_that_is_signed_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    provider = Bedrock(MODEL)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    headers = await provider._authorised(f"{provider.base_url}/x", {}, b"{}")
+    assert "/eu-west-1/bedrock/" in headers["authorization"]
+    assert "eu-west-1" in provider.base_url
+
+
+def test_each_partition_has_its_domain() -> None:
+    botocore = pytest.importorskip("botocore.session", reason="the vendor's client is the judge here")
+    session = botocore.get_session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("ec2", partition_name=partition)[:1]:
+            client = session.create_client(
+                "bedrock-runtime", region, aws_access_key_id="x", aws_secret_access_key="y"
+            )
+            assert Bedrock(MODEL, region=region).base_url == client.meta.endpoint_url, region

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import math
 import os
 import re
 import threading
@@ -480,5 +481,65 @@ async def test_an_error_in_the_middle_of_a_stream_leaves_nothing_to_the_garbage_
             warnings.simplefilter("error", ResourceWarning)
             with pytest.raises(RemoteError):
                 await run("hi", provider=model(server.url), max_retries=0)
+            gc.collect()
+            await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("padding", range(330, 400, 3))
+async def test_a_key_that_is_cut_off_in_a_quote_is_not_shown_in_part(padding: int) -> None:
+    key = "mK3vQ9zT1xW7pL5nR8sB2dF6hJ4gC0yA"
+    body = json.dumps({"error": {"message": "w " * (padding // 2) + f"key {key} is wrong"}}).encode()
+    async with open_replay_server([whole(fault=Answer(400, body))]) as server:
+        with pytest.raises(RemoteError) as caught:
+            await run("hi", provider=model(server.url, api_key=key))
+    assert not any(key[:length] in str(caught.value) for length in range(4, len(key) + 1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": 5},
+        {"base_url": "http://[::1"},
+        {"base_url": "http://127.0.0.1:99999"},
+        {"base_url": "http://127.0.0.1:abc/v1"},
+        {"read_timeout": -1},
+        {"read_timeout": math.nan},
+        {"read_timeout": 0},
+        {"connect_timeout": "x"},
+        {"max_tokens": 0},
+        {"max_tokens": 1.5},
+        {"temperature": "hot"},
+        {"extra_body": "x"},
+        {"headers": {"é": "x"}},
+        {"headers": {"x y": "x"}},
+        {"headers": {"Content-Length": "3"}},
+        {"headers": "x"},
+        {"client": object()},
+    ],
+)
+def test_a_keyword_that_cannot_work_is_told_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        OpenAICompatible("m", **{"base_url": "http://localhost:1/v1", **options})
+
+
+async def test_a_body_that_is_no_json_is_told_before_anything_is_sent() -> None:
+    async with open_replay_server([whole()]) as server:
+        with pytest.raises(ConfigurationError, match="extra_body"):
+            await run("hi", provider=model(server.url, extra_body={"x": {1}}))
+    assert server.requests == []
+
+
+def test_a_scheme_in_capitals_is_the_same_scheme() -> None:
+    assert OpenAI("m", base_url="HTTPS://api.example.com/v1").base_url == "https://api.example.com/v1"
+
+
+async def test_a_cancel_while_the_request_is_sent_leaves_nothing_to_the_garbage_collector() -> None:
+    big = Message.user("x" * 30_000_000)
+    async with open_replay_server([whole(fault=Hang())]) as server:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ResourceWarning)
+            for seconds in (0.0, 0.01, 0.03, 0.1):
+                result = await run(big, provider=model(server.url), timeout=seconds)
+                assert result.status == "timeout"
             gc.collect()
             await trio.testing.wait_all_tasks_blocked()
