@@ -10,12 +10,16 @@ different sinks below it. What is counted where:
 
 So whoever reads deltas adds up AttemptFailed and, at a failure, the error's usage; whoever reads the completion
 adds up its two usages; nobody adds both.
+
+Each attempt gets its cost here, where its model is known: further up there are only sums, whose models differ and
+which are larger than any call was. A cost that could not be told here stays unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -35,6 +39,9 @@ from alloy_trio.values import (
     UsageDelta,
 )
 
+Price: TypeAlias = Callable[[Usage, str, tuple[str, ...]], Usage]
+"""Gives the usage of one call its cost, if that is known: by the provider's name and names of the model."""
+
 _above: ContextVar[Meter | None] = ContextVar("alloy_trio_meter", default=None)
 
 
@@ -42,13 +49,15 @@ async def ask(provider: Provider, request: CompletionRequest, meter: Meter, *, s
     """Ask a provider once; a series of attempts inside of it reports to ``meter``, also for a whole answer.
 
     A whole answer has no sink on its way, and yet what failed before a cancel is to be counted: hence the context
-    variable.
+    variable. It also brings the run's prices to where an attempt is made.
     """
+    meter.begin(provider, _above.get())
     token = _above.set(meter)
     try:
-        return await (provider.stream(request, meter) if streaming else provider.complete(request))
+        completion = await (provider.stream(request, meter) if streaming else provider.complete(request))
     finally:
         _above.reset(token)
+    return meter.with_cost(completion)
 
 
 class Meter:
@@ -56,6 +65,7 @@ class Meter:
 
     Args:
         onward: where the deltas go; None drops them.
+        price: what calls cost; default: as the meter says that is above when somebody is asked.
 
     Attributes:
         output_reached: whether anything of an answer went onward.
@@ -63,11 +73,14 @@ class Meter:
         current: usage that the running attempt last reported.
     """
 
-    def __init__(self, onward: DeltaSink | None = None) -> None:
+    def __init__(self, onward: DeltaSink | None = None, price: Price | None = None) -> None:
         self.output_reached = False
         self.failed = NO_USAGE
         self.current = NO_USAGE
         self._onward = onward
+        self._price = price
+        self._asked: Provider | None = None
+        self._series_inside = False
 
     @property
     def reports(self) -> bool:
@@ -79,6 +92,34 @@ class Meter:
         """The meter of a call without a sink: failed attempts go to whoever asked, if that is one of us."""
         return cls(_above.get())
 
+    def begin(self, provider: Provider, above: Meter | None) -> None:
+        """Remember who is asked, so that its usage gets its cost, and only here."""
+        self._asked, self._series_inside = provider, False
+        if above is not None:
+            above._series_inside = True
+            self._price = self._price or above._price
+
+    def with_cost(self, completion: Completion) -> Completion:
+        """The same with what it cost, at the prices of the model that answered.
+
+        Not so its ``other_usage``: of that neither the models are known nor how many calls it is of.
+        """
+        usage, asked = completion.usage, self._asked
+        if self._price is None or self._series_inside or asked is None or usage.cost_cents is not None:
+            return completion
+        name, models = asked.name, (completion.model, asked.model)
+        if (origin := completion.message.origin) is not None:
+            name, models = origin.provider, (completion.model, origin.model)
+        usage = self._price(usage, name, models)
+        return completion if usage is completion.usage else attrs.evolve(completion, usage=usage)
+
+    def _attempt_with_cost(self, usage: Usage) -> Usage:
+        asked = self._asked
+        # Who handles failures itself may have asked several models; if by a series of ours, all has its cost already.
+        if self._price is None or self._series_inside or asked is None or asked.handles_failures:
+            return usage
+        return self._price(usage, asked.name, (asked.model,))
+
     async def send(self, delta: Delta) -> None:
         """Hand over one delta; see :class:`alloy_trio.abc.DeltaSink`."""
         await self.send_all((delta,))
@@ -88,30 +129,30 @@ class Meter:
 
         *Cancellation*: what they say of usage is remembered in any case.
         """
-        items = tuple(deltas)
-        for delta in items:
-            self.note(delta)
+        items = tuple([self.note(delta) for delta in deltas])
         if self._onward is None:
             await trio.lowlevel.checkpoint_if_cancelled()
         else:
             await self._onward.send_all(items)
 
-    def note(self, delta: Delta) -> None:
-        """Remember what counts of a delta."""
+    def note(self, delta: Delta) -> Delta:
+        """Remember what counts of a delta, and return it with its cost."""
         if isinstance(delta, UsageDelta):
-            self.current = delta.usage
+            self.current = self._attempt_with_cost(delta.usage)
+            return delta if self.current is delta.usage else UsageDelta(self.current)
         elif isinstance(delta, AttemptFailed):
             self.failed = self.failed + delta.usage
             self.current = NO_USAGE
         else:
             self.output_reached = True
+        return delta
 
     def unreported(self, error: BaseException | None = None) -> Usage:
-        """What the running attempt used, now that it ended without a completion."""
+        """What the running attempt used, with its cost, now that it ended without a completion."""
         # The error's figure is the newer one; calls that hand over no pieces have only that.
         if isinstance(error, RemoteError) and error.usage != NO_USAGE:
-            return error.usage
-        return self.current
+            return self._attempt_with_cost(error.usage)
+        return self._attempt_with_cost(self.current)
 
 
 class Series:

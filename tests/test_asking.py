@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alloy_trio import (
     AttemptFailed,
@@ -12,8 +16,12 @@ from alloy_trio import (
     CompletionRequest,
     ErrorInfo,
     Message,
+    ModelInfo,
     Overloaded,
+    Prices,
+    Rejected,
     RemoteError,
+    Result,
     TextDelta,
     Usage,
     UsageDelta,
@@ -22,8 +30,8 @@ from alloy_trio import (
 )
 from alloy_trio._asking import Meter, Series
 from alloy_trio._attempts import RetryPolicy
-from alloy_trio.abc import Provider
-from alloy_trio.providers import Fallback, Retry
+from alloy_trio.abc import DeltaSink, Provider
+from alloy_trio.providers import Fallback, Hedge, RateLimit, Retry
 
 ASK = CompletionRequest((Message.user("go"),))
 
@@ -155,3 +163,110 @@ async def test_a_run_asks_any_provider_that_handles_failures_once() -> None:
     with pytest.raises(RemoteError):
         await run("go", provider=careful)
     assert careful.asked == 1
+
+
+class Priced(Provider):
+    """Plays turns of (seconds, tokens, seconds, end), the last one again and again, and keeps what was used."""
+
+    def __init__(self, number: int, turns: list[tuple[float, int, float, str]]) -> None:
+        self.name, self.model = f"own-{number}", f"model-{number}"
+        self.turns = turns
+        self.calls: list[int] = []
+        self.rate = 10**number
+        """Cents for a token, in a call of up to nine of them."""
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        return await self._play(None)
+
+    async def stream(self, request: CompletionRequest, deltas: DeltaSink) -> Completion:
+        return await self._play(deltas)
+
+    async def _play(self, deltas: DeltaSink | None) -> Completion:
+        before, tokens, after, end = self.turns[min(len(self.calls), len(self.turns) - 1)]
+        call, usage = len(self.calls), Usage(input_tokens=tokens)
+        self.calls.append(0)
+        await trio.sleep(before)
+        if deltas is not None:
+            self.calls[call] = tokens
+            await deltas.send(UsageDelta(usage))
+            if end == "spoken":
+                await deltas.send(TextDelta("x"))
+        await trio.sleep(after)
+        self.calls[call] = tokens
+        if end in ("answer", "spoken"):
+            return Completion(Message.assistant("fine"), "end_turn", usage, self.model)
+        error = Overloaded("x") if end == "overloaded" else Rejected("x")
+        error.usage = usage
+        raise error
+
+    def facts(self) -> ModelInfo:
+        # A sum of calls that is priced as one large call shows.
+        prices = [
+            Prices(input=rate * 10**6, output=0, above_tokens=above)
+            for rate, above in ((self.rate, None), (100 * self.rate, 9))
+        ]
+        return ModelInfo(prices=tuple(prices))
+
+
+SECONDS = st.sampled_from([0.0, 0.5, 2.0])
+TURNS = st.lists(
+    st.tuples(
+        SECONDS,
+        st.integers(0, 9),
+        SECONDS,
+        st.sampled_from(["answer", "spoken", "overloaded", "overloaded", "rejected"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+TREES = st.recursive(
+    st.just("model"),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from(["fallback", "hedge"]), inner, inner),
+        st.tuples(st.sampled_from(["plain", "limit"]), inner),
+    ),
+    max_leaves=4,
+)
+
+
+@given(TREES, st.data(), st.booleans(), st.sampled_from([0.3, 1.0, 3.0, 60.0]), st.booleans())
+def test_every_attempt_is_counted_once_and_costs_what_its_own_model_costs(
+    tree: object, data: st.DataObject, streaming: bool, timeout: float, free: bool
+) -> None:
+    models: list[Priced] = []
+
+    def build(tree: object) -> Provider:
+        if tree == "model":
+            models.append(Priced(len(models), data.draw(TURNS)))
+            return Retry(models[-1], max_retries=1) if data.draw(st.booleans()) else models[-1]
+        assert isinstance(tree, tuple)
+        kind, *inner = tree
+        one, *others = [build(part) for part in inner]
+        if kind == "hedge":
+            return Hedge(one, others[0], after=1)
+        return {"fallback": Fallback, "plain": Plain, "limit": RateLimit}[kind](one, *others)
+
+    provider = build(tree)
+    known = {model.model: model.facts() for model in models[int(free) :]}
+
+    options: Any = {"timeout": timeout, "max_retries": 0, "model_metadata_overrides": known}
+
+    async def main() -> Usage:
+        result: Result | None
+        try:
+            if streaming:
+                async with stream("go", provider=provider, **options) as events:
+                    result = await events.drain()
+            else:
+                result = await run("go", provider=provider, **options)
+        except RemoteError as error:
+            result = error.result
+        assert result is not None
+        return result.usage
+
+    usage = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert usage.input_tokens == sum(sum(model.calls) for model in models)
+    if usage != Usage():
+        cents = sum(sum(model.calls) * model.rate for model in models)
+        unknown = free and any(models[0].calls)
+        assert usage.cost_cents == (None if unknown else cents)

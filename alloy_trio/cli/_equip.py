@@ -12,6 +12,7 @@ from ._settings import Settings
 
 if TYPE_CHECKING:
     from alloy_trio.abc import Provider
+    from alloy_trio.providers import Preset
     from alloy_trio.tools import Tool
 
 LOCAL_SECONDS = 0.5
@@ -82,6 +83,9 @@ def _ollama_models(provider: Provider) -> list[str] | None:
 def another_model(name: str, current: Provider, settings: Settings) -> Provider:
     """The provider for a model that was named in mid-conversation: provider/model, a provider, or a model.
 
+    Where the models of the present provider have slashes in their names, a name with a slash is one of them, also
+    ``openai/gpt-oss-120b``. Only its own name before it goes away: ``groq/openai/gpt-oss-120b``.
+
     Raises:
         ConfigurationError: there is no such provider, or it lacks something.
     """
@@ -89,14 +93,20 @@ def another_model(name: str, current: Provider, settings: Settings) -> Provider:
 
     known = {name: preset for preset in PROVIDERS for name in (preset.name, *preset.aliases)}
     options: dict[str, Any] = {} if settings.base_url is None else {"base_url": settings.base_url}
-    first = name.partition("/")[0]
-    if first in known:
+    first, slash, _ = name.partition("/")
+    present = known.get(current.name)
+    if first in known and not (slash and _has_slashed_models(present) and known[first] is not present):
         # An address that was given belongs to the provider that it was given for.
         return provider_from_name(name, **(options if known[first].name == current.name else {}))
-    if current.name in known and known[current.name].env_var is not None:
+    if present is not None and present.env_var is not None:
         return provider_from_name(current.name, name, **options)
     # The built-in one has no other models, so a provider must have been meant.
     return provider_from_name(name)
+
+
+def _has_slashed_models(preset: Preset | None) -> bool:
+    # A server of one's own may call its models anything.
+    return preset is not None and ("/" in preset.example_model or preset.name == "openai-compatible")
 
 
 def choose_tools(settings: Settings) -> tuple[Tool, ...]:

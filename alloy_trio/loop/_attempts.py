@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from alloy_trio._abc import Provider
-from alloy_trio._asking import Meter, Series
+from alloy_trio._asking import Meter, Price, Series
 from alloy_trio._attempts import RetryPolicy
 from alloy_trio._seed import source
 from alloy_trio.values import (
@@ -42,35 +40,23 @@ class Pieces(Meter):
     Args:
         emitter: where events go.
         provider: the name of the provider that is asked first.
-        price: gives the usage of a failed attempt its cost, as far as that is known.
+        price: what calls cost, here and in every series of attempts inside of a provider.
 
     Attributes:
         text: the visible text so far, in pieces.
-        unknown_cost: whether an attempt failed whose cost is not known.
     """
 
-    def __init__(
-        self, emitter: Emitter, provider: str, price: Callable[[Usage], Usage] = lambda usage: usage
-    ) -> None:
-        super().__init__()
+    def __init__(self, emitter: Emitter, provider: str, price: Price) -> None:
+        super().__init__(price=price)
         self._emitter = emitter
         self._provider = provider
-        self._price = price
         self._attempt = 0
         self.text: list[str] = []
-        self.unknown_cost = False
 
     @property
     def reports(self) -> bool:
         """Failed attempts become events."""
         return True
-
-    def unreported(self, error: BaseException | None = None) -> Usage:
-        """What the running attempt used, with its cost, now that it ended without a completion."""
-        used = self._price(super().unreported(error))
-        if used != NO_USAGE and used.cost_cents is None:
-            self.unknown_cost = True
-        return used
 
     async def send_all(self, deltas: Iterable[Delta]) -> None:
         """Hand over deltas that arrived together; see :class:`alloy_trio.abc.DeltaSink`."""
@@ -82,6 +68,7 @@ class Pieces(Meter):
                 text.append(delta.text)
                 items.append(("text_delta", delta.text))
             elif isinstance(delta, UsageDelta):
+                # Its cost is asked for only if the attempt fails: see unreported().
                 self.current = delta.usage
             elif isinstance(delta, ThinkingDelta):
                 items.append(("thinking_delta", delta.text))
@@ -151,7 +138,7 @@ class Attempts:
 
         *Cancellation*: ``spent`` and ``partial_text`` hold what was reported and received.
         """
-        pieces = Pieces(self._emitter, self._series.provider.name, self._price_of_attempt)
+        pieces = Pieces(self._emitter, self._series.provider.name, self._priced)
         try:
             completion = await self._series.complete(request, pieces, streaming=self._streaming)
         except BaseException as error:
@@ -159,26 +146,7 @@ class Attempts:
             self.partial_text = "".join(pieces.text)
             raise
         self.partial_text = ""
-        return self._with_cost(completion, other_known=not pieces.unknown_cost)
-
-    def _with_cost(self, completion: Completion, *, other_known: bool) -> Completion:
-        """The same with what it cost, at the prices of the model that answered, unless the vendor has said."""
-        usage, other_usage = completion.usage, completion.other_usage
-        if usage.cost_cents is not None and other_usage == NO_USAGE:
-            return completion
-        provider = self._series.provider
-        name, models = provider.name, (completion.model, provider.model)
-        if (origin := completion.message.origin) is not None:
-            name, models = origin.provider, (completion.model, origin.model)
-        usage = self._priced(usage, name, models)
-        if other_known:
-            # Of attempts inside of a provider nothing but their tokens is known here: taken for the same model's.
-            other_usage = self._priced(other_usage, name, models)
-        return attrs.evolve(completion, usage=usage, other_usage=other_usage)
-
-    def _price_of_attempt(self, usage: Usage) -> Usage:
-        provider = self._series.provider
-        return self._priced(usage, provider.name, (provider.model,))
+        return completion
 
     def _priced(self, usage: Usage, provider: str, models: tuple[str, ...]) -> Usage:
         if usage == NO_USAGE or usage.cost_cents is not None:

@@ -72,7 +72,8 @@ def priced(
     Args:
         usage: one call's.
         provider: the configured provider's name.
-        models: names of the model, the vendor's own first; the first that has a price counts.
+        models: names of the model, the vendor's own first. The first that has a price counts, but a price in
+            ``overrides``, for whichever name, comes before the facts.
         now_ms: when the call was made, in milliseconds since the epoch.
         overrides: as :func:`check_overrides` returns them.
     """
@@ -83,12 +84,20 @@ def priced(
     from ._lookup import model_info
 
     at = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC)
-    for model in models:
+    for model in sorted(models, key=lambda name: not _has_override(name, overrides)):
         info = model_info(provider, model, overrides)
         cost = None if info is None else cost_cents(info, usage, at=at)
         if cost is not None:
             return attrs.evolve(usage, cost_cents=cost)
     return usage
+
+
+def _has_override(model: str, overrides: Mapping[str, ModelInfo] | None) -> bool:
+    from ._lookup import model_info
+
+    # Of nobody's models there are no facts, so this is the override alone.
+    given = model_info("", model, overrides) if overrides else None
+    return given is not None and bool(given.prices)
 
 
 def _first(*rates: Decimal | None) -> Decimal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,14 @@ class Around(Provider):
         async with AsyncExitStack() as stack:
             for provider in self._providers:
                 stack.push_async_exit(provider)
+
+
+def with_inner(provider: Provider) -> Iterator[Provider]:
+    """A provider and all that it passes requests on to, outer ones first."""
+    yield provider
+    if isinstance(provider, Around):
+        for inner in provider._providers:
+            yield from with_inner(inner)
 
 
 def checked_seconds(what: str, value: float) -> float:

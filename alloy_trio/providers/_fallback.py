@@ -13,7 +13,10 @@ _ONCE = RetryPolicy(max_retries=0)
 
 
 class Fallback(Around):
-    """Asks the next provider when one failed, whatever the reason, unless output reached the caller.
+    """Asks the next provider when one failed with a RemoteError, unless output reached the caller.
+
+    Whatever the vendor's reason was, the next one is asked. A LocalError, such as a ConfigurationError for a missing
+    key, is raised at once: it is to be mended, and another provider's answers would hide it.
 
     Each is asked once: write ``Fallback(Retry(first), Retry(second))`` for more. Every request starts with the
     first one again; the answer's origin names the one that answered. A failed attempt is reported as an
@@ -22,7 +25,7 @@ class Fallback(Around):
 
     Args:
         first: the one to ask.
-        others: asked in order when the one before failed.
+        others: asked in order when the one before raised a RemoteError.
 
     Raises:
         ConfigurationError: one of them is no provider.

@@ -12,11 +12,13 @@ from alloy_trio._scopes import split_cancelled
 from alloy_trio.abc import DeltaSink, Provider
 from alloy_trio.values import (
     NO_USAGE,
+    AlloyError,
     AttemptFailed,
     Completion,
     CompletionRequest,
     Delta,
     ErrorInfo,
+    LocalError,
     RemoteError,
     Usage,
     UsageDelta,
@@ -28,11 +30,11 @@ from ._around import Around, checked_seconds
 class Hedge(Around):
     """Asks a second provider when the first has said nothing for a while, and takes whoever speaks first.
 
-    The second is asked after ``after`` seconds without output, or as soon as the first has failed. The first to
-    bring output, or a whole answer, has won: only its pieces reach the caller, and the other one is cancelled. What
-    the loser reported to have used is in the completion's ``other_usage``. Both are asked for pieces, for a whole
-    answer too: without them, who speaks and what a cancelled one used could not be seen. After output, the
-    winner's failure is the answer.
+    The second is asked after ``after`` seconds without output, or as soon as the first has failed, be it with a
+    LocalError. The first to bring output, or a whole answer, has won: only its pieces reach the caller, and the other
+    one is cancelled. What the loser reported to have used is in the completion's ``other_usage``, and no error of it
+    is raised. Both are asked for pieces, for a whole answer too: without them, who speaks and what a cancelled one
+    used could not be seen. After output, the winner's failure is the answer.
 
     Args:
         first: the one that is always asked. It may be the same object as ``second``.
@@ -58,8 +60,9 @@ class Hedge(Around):
 
         Raises:
             RemoteError: both failed, or the winner did after its first output. Of two errors it is the first
-                provider's, unless only the second's is transient; the other one is in its notes. Its ``usage`` is
-                what both used, but for what an AttemptFailed has reported.
+                transient one, else a LocalError, else the first provider's; the other one is in its notes. Its
+                ``usage`` is what both used, but for what an AttemptFailed has reported.
+            LocalError: in the same cases; what both used is reported before.
 
         *Cancellation*: both requests are gone.
         """
@@ -77,12 +80,20 @@ class Hedge(Around):
                         await first.report_failure(second.provider.name)
                     nursery.start_soon(second.run, request)
         except BaseExceptionGroup as group:
-            # What is no RemoteError leaves as it would have left the one provider.
+            # What is no AlloyError leaves as it would have left the one provider.
             failed = [error for one in group.exceptions if (error := split_cancelled(one)[1]) is not None]
             if len(failed) == 1:
                 raise failed[0] from None
             raise
-        return race.outcome()
+        if (completion := race.answer()) is not None:
+            return completion
+        error = race.failure()
+        if isinstance(error, RemoteError):
+            error.usage = race.unreported
+        else:
+            # It has no place for it.
+            await race.deltas.send(UsageDelta(race.owed))
+        raise error
 
 
 class _Lane(Meter):
@@ -100,7 +111,7 @@ class _Lane(Meter):
         self.settled = trio.Event()
         self.scope = trio.CancelScope()
         self.completion: Completion | None = None
-        self.error: RemoteError | None = None
+        self.error: AlloyError | None = None
         self._race = race
         self._withheld = NO_USAGE
 
@@ -126,7 +137,7 @@ class _Lane(Meter):
                 self.current = completion.usage
                 if self.failed == NO_USAGE:
                     self.current = self.current + completion.other_usage
-        except RemoteError as error:
+        except AlloyError as error:
             self.current = self.unreported(error)
             self.error = error
         finally:
@@ -193,24 +204,38 @@ class _Race:
             if lane is not winner:
                 lane.scope.cancel(reason="the other hedged provider was first")
 
-    def outcome(self) -> Completion:
-        """The winner's answer, or the error that says most."""
-        if self.winner is not None and self.winner.completion is not None:
-            completion = self.winner.completion
-            others = [lane.used for lane in self.lanes if lane is not self.winner]
-            return attrs.evolve(completion, other_usage=sum(others, completion.other_usage))
-        if self.winner is not None:
-            error = self.winner.error
-            assert error is not None
-        else:
-            first, second = [lane.error for lane in self.lanes]
-            assert first is not None
-            assert second is not None
-            # Whether to try again is decided by the error that leaves; one provider that may recover is enough.
-            error, other = (second, first) if second.transient and not first.transient else (first, second)
+    @property
+    def unreported(self) -> Usage:
+        """What a RemoteError that leaves has to count."""
+        return self.owed if self.reports else sum((lane.used for lane in self.lanes), NO_USAGE)
+
+    def answer(self) -> Completion | None:
+        """The winner's answer, with what the other one used; None when there is none."""
+        if self.winner is None or self.winner.completion is None:
+            return None
+        completion = self.winner.completion
+        others = [lane.used for lane in self.lanes if lane is not self.winner]
+        return attrs.evolve(completion, other_usage=sum(others, completion.other_usage))
+
+    def failure(self) -> AlloyError:
+        """Without an answer, the error that says most, with the other one in its notes."""
+        lanes = (
+            self.lanes if self.winner is None else sorted(self.lanes, key=lambda one: one is not self.winner)
+        )
+        errors = [lane.error for lane in lanes if lane.error is not None]
+        if self.winner is None:
+            errors.sort(key=_rank)
+        error = errors[0]
+        for other in errors[1:]:
             if other is not error:
-                error.add_note(
-                    f"the other hedged provider failed too: {type(other).__name__}: {other.message}"
-                )
-        error.usage = self.owed if self.reports else sum((lane.used for lane in self.lanes), NO_USAGE)
-        raise error
+                said = ErrorInfo.of(other)
+                error.add_note(f"the other hedged provider failed too: {said.kind}: {said.message}")
+        return error
+
+
+def _rank(error: AlloyError) -> int:
+    # Whether to try again is decided by the error that leaves; one provider that may recover is enough. If none may,
+    # what is wrong on this side is what the caller can do something about.
+    if isinstance(error, RemoteError) and error.transient:
+        return 0
+    return 1 if isinstance(error, LocalError) else 2

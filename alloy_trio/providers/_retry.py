@@ -7,7 +7,7 @@ from alloy_trio._attempts import RetryPolicy
 from alloy_trio.abc import DeltaSink, Provider
 from alloy_trio.values import Completion, CompletionRequest, ConfigurationError
 
-from ._around import Around, checked_seconds
+from ._around import Around, checked_seconds, with_inner
 
 
 class Retry(Around):
@@ -27,16 +27,18 @@ class Retry(Around):
         backoff: seconds; bound of the first delay.
 
     Raises:
-        ConfigurationError: an argument cannot work, or the provider is a Retry already.
+        ConfigurationError: an argument cannot work, or the provider is a Retry already or has one inside.
     """
 
     handles_failures = True
 
     def __init__(self, provider: Provider, max_retries: int = 3, backoff: float = 1.0) -> None:
         super().__init__(provider)
-        if isinstance(provider, Retry):
+        if any(isinstance(one, Retry) for one in with_inner(provider)):
+            got = "Retry" if isinstance(provider, Retry) else f"{type(provider).__name__} with a Retry in it"
             raise ConfigurationError(
-                "Retry got a Retry; retries over retries multiply, so give max_retries once"
+                f"Retry got a {got}; retries over retries multiply, so give max_retries once: to the outer "
+                "Retry, or to those inside"
             )
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
             raise ConfigurationError(f"max_retries={max_retries!r} must be a whole number, 0 or more")

@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from alloy_trio.abc import Provider
 from alloy_trio.cli._equip import LOCAL_SECONDS, another_model, choose_provider
 from alloy_trio.cli._settings import Settings
-from alloy_trio.providers import PROVIDERS, Demo
+from alloy_trio.providers import PROVIDERS, Anthropic, Demo, Groq, OpenAICompatible, OpenRouter
 from alloy_trio.values import ConfigurationError
 
 
@@ -118,3 +119,31 @@ def test_an_alias_is_as_good_as_the_name() -> None:
         for alias in preset.aliases:
             assert another_model(f"{alias}/some-model", Demo(), Settings()).name == preset.name
     assert another_model("ollama/qwen3", Demo(), Settings()).name == "ollama"
+
+
+@pytest.mark.parametrize(
+    ("present", "named", "asked"),
+    [
+        (Groq("llama-3.3-70b-versatile"), "openai/gpt-oss-120b", ("groq", "openai/gpt-oss-120b")),
+        (Groq("llama-3.3-70b-versatile"), "groq/openai/gpt-oss-20b", ("groq", "openai/gpt-oss-20b")),
+        (Groq("llama-3.3-70b-versatile"), "anthropic", ("anthropic", "claude-sonnet-4-6")),
+        (OpenRouter("x/y"), "anthropic/claude-sonnet-4.6", ("openrouter", "anthropic/claude-sonnet-4.6")),
+        (OpenRouter("x/y"), "meta-llama/llama-4", ("openrouter", "meta-llama/llama-4")),
+        (
+            OpenAICompatible("m", base_url="http://localhost:1/v1"),
+            "openai/gpt-oss-20b",
+            ("openai-compatible", "openai/gpt-oss-20b"),
+        ),
+        (Anthropic("claude-sonnet-4-6"), "openai/gpt-5.4", ("openai", "gpt-5.4")),
+        (Anthropic("claude-sonnet-4-6"), "claude-opus-4-1", ("anthropic", "claude-opus-4-1")),
+    ],
+)
+def test_a_name_with_a_slash_is_a_model_of_a_host_whose_models_have_slashes(
+    monkeypatch: pytest.MonkeyPatch, present: Provider, named: str, asked: tuple[str, str]
+) -> None:
+    for name in ("GROQ", "OPENAI", "ANTHROPIC", "OPENROUTER"):
+        monkeypatch.setenv(f"{name}_API_KEY", "x")
+    # A server of one's own has no address but the one that was given.
+    url = "http://localhost:1/v1" if present.name == "openai-compatible" else None
+    provider = another_model(named, present, Settings(base_url=url))
+    assert (provider.name, provider.model) == asked

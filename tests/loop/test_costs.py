@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
+import trio
 
 import alloy_trio
 from alloy_trio import (
@@ -25,6 +27,7 @@ from alloy_trio import (
     tool,
 )
 from alloy_trio.abc import DeltaSink, Provider
+from alloy_trio.providers import Fallback, Hedge, Retry
 
 SONNET = "claude-sonnet-4-6"  # 300 cents a million in, 1500 out
 USED = Usage(input_tokens=1000, output_tokens=100)
@@ -68,7 +71,7 @@ def failure(usage: Usage = USED, kind: type[Exception] = Overloaded) -> Exceptio
     return error  # type: ignore[no-any-return]
 
 
-async def used(streaming: bool, *providers: Steps, **options: Any) -> Usage:
+async def used(streaming: bool, *providers: Provider, **options: Any) -> Usage:
     options.setdefault("fallback_providers", providers[1:])
     if not streaming:
         return (await alloy_trio.run("?", provider=providers[0], **options)).usage
@@ -126,8 +129,95 @@ async def test_an_attempt_at_an_unknown_price_makes_the_whole_unknown(streaming:
     assert usage == Usage(input_tokens=2000, output_tokens=200)
 
 
-async def test_attempts_inside_of_a_provider_cost_as_much_as_the_model_that_answered() -> None:
-    assert (await used(False, Steps([answer(other_usage=USED)]))).cost_cents == 2 * COST
+async def test_what_a_vendor_used_besides_costs_nobody_knows_what_unless_it_says() -> None:
+    """Which models that was, and in how many calls, is not told."""
+    assert (await used(False, Steps([answer(other_usage=USED)]))).cost_cents is None
+    told = attrs.evolve(USED, cost_cents=Decimal(1))
+    assert (await used(False, Steps([answer(other_usage=told)]))).cost_cents == COST + 1
+
+
+class Openly(Provider):
+    """A user's provider that handles failures itself, without a word on what they cost."""
+
+    name, model, handles_failures = "anthropic", SONNET, True
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        raise failure(kind=Rejected)
+
+
+async def test_the_usage_of_who_handles_failures_itself_may_be_of_several_models() -> None:
+    with pytest.raises(Rejected) as caught:
+        await alloy_trio.run("?", provider=Openly())
+    assert caught.value.result is not None
+    assert caught.value.result.usage == USED
+
+
+GPT = {"name": "openai", "model": "gpt-4o"}
+GPT_COST = Decimal("0.35")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("first", "second", "cost"),
+    [
+        ({}, GPT, COST + GPT_COST),
+        (GPT, {}, COST + GPT_COST),
+        ({"name": "own", "model": "mine"}, GPT, None),
+        (GPT, {"name": "own", "model": "mine"}, None),
+    ],
+)
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "failed"])
+async def test_an_attempt_inside_of_a_provider_costs_what_its_own_model_costs(
+    streaming: bool, first: dict[str, str], second: dict[str, str], cost: Decimal | None, answers: bool
+) -> None:
+    last = answer() if answers else failure(kind=Rejected)
+    for around in (Fallback, lambda one, two: Hedge(one, two, after=60)):
+        provider = around(Steps([failure(kind=Rejected)], **first), Steps([last], **second))
+        if answers:
+            usage = await used(streaming, provider)
+        else:
+            with pytest.raises(Rejected) as caught:
+                await used(streaming, provider)
+            assert caught.value.result is not None
+            usage = caught.value.result.usage
+        assert usage == Usage(input_tokens=2000, output_tokens=200, cost_cents=cost)
+
+
+@both_ways
+async def test_attempts_inside_of_a_provider_are_not_priced_as_one_large_call(
+    streaming: bool, autojump_clock: Any
+) -> None:
+    tiers = ModelInfo(prices=(Prices(input=100, output=0), Prices(input=900, output=0, above_tokens=1500)))
+    usage = await used(
+        streaming,
+        Retry(Steps([failure(), failure(), answer()])),
+        model_metadata_overrides={SONNET: tiers},
+    )
+    assert usage.cost_cents == Decimal("0.3")
+
+
+class Slow(Steps):
+    """Reports usage and then says nothing."""
+
+    async def stream(self, request: CompletionRequest, deltas: DeltaSink) -> Completion:
+        await deltas.send(UsageDelta(USED))
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("failed", [Usage(), USED])
+async def test_a_timeout_inside_of_a_provider_costs_what_the_running_model_costs(
+    failed: Usage, autojump_clock: Any
+) -> None:
+    first = Steps([failure(failed, Rejected)])
+    usage = await used(True, Fallback(first, Slow([], **GPT)), timeout=5)
+    assert usage.cost_cents == GPT_COST + (COST if failed == USED else 0)
+
+
+async def test_who_lost_a_race_costs_what_its_own_model_costs(autojump_clock: Any) -> None:
+    for streaming in (True, False):
+        usage = await used(streaming, Hedge(Slow([]), Steps([answer()], **GPT), after=1))
+        assert usage == Usage(input_tokens=2000, output_tokens=200, cost_cents=COST + GPT_COST)
 
 
 @both_ways

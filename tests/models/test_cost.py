@@ -108,6 +108,19 @@ def test_the_first_name_that_has_a_price_counts() -> None:
     assert priced(usage, provider="azure", models=("deployment-7",), now_ms=AT_MS).cost_cents is None
 
 
+def test_a_price_of_ones_own_for_any_of_the_names_comes_before_the_facts() -> None:
+    usage = Usage(input_tokens=1000)
+    models = ("gpt-4o-2024-05-13", "deployment-7")
+    for own, cents in (
+        (ModelInfo(prices=Prices(input=100)), "0.1"),
+        (ModelInfo(context_window=7), "0.5"),
+    ):
+        cost = priced(
+            usage, provider="azure", models=models, now_ms=AT_MS, overrides={"deployment-7": own}
+        ).cost_cents
+        assert cost == Decimal(cents)
+
+
 def test_a_price_of_ones_own_counts_for_a_provider_without_facts() -> None:
     usage = priced(
         Usage(input_tokens=1000),

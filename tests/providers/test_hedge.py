@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alloy_trio import (
+    AlloyError,
     AuthenticationFailed,
+    Completion,
+    CompletionRequest,
     ConfigurationError,
     Overloaded,
     RemoteError,
@@ -22,6 +25,7 @@ from alloy_trio import (
     run,
     stream,
 )
+from alloy_trio.abc import DeltaSink
 from alloy_trio.providers import Hedge, Retry, Scripted
 
 from ._play import ASK, CancelAt, Ledger, Play, answer, failing, used
@@ -149,6 +153,71 @@ async def test_when_both_fail_the_error_that_may_pass_is_raised_with_the_other_i
     (note,) = caught.value.__notes__
     assert ("two" if raised == "one" else "one") in note
     assert ledger.total(caught.value) == 7
+
+
+class Sulky(Play):
+    """Answers a cancel with an error of its own."""
+
+    async def stream(self, request: CompletionRequest, deltas: DeltaSink) -> Completion:
+        try:
+            return await super().stream(request, deltas)
+        except trio.Cancelled:
+            raise ConfigurationError("too late") from None
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_error_of_the_loser_s_own_is_no_longer_the_caller_s_business(
+    autojump_clock: trio.testing.MockClock, streaming: bool
+) -> None:
+    first = Sulky([UsageDelta(used(5)), 99.0, answer()])
+    second = Play([TextDelta("fine"), 1.0, answer("fine", tokens=3)])
+    completion = await ask(Hedge(first, second, after=1), Ledger(), streaming=streaming)
+    assert (completion.message.text, completion.usage, completion.other_usage) == ("fine", used(3), used(5))
+
+
+async def test_the_loser_s_own_error_is_a_note_when_the_winner_fails(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    second = Play([TextDelta("Hel"), 1.0, failing(StreamTruncated("cut"), 2)])
+    with pytest.raises(StreamTruncated) as caught:
+        await ask(Hedge(Sulky([99.0, answer()]), second, after=1), Ledger())
+    assert caught.value.__notes__ == ["the other hedged provider failed too: ConfigurationError: too late"]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("after", [0, 5])
+@pytest.mark.parametrize("broken_first", [True, False])
+async def test_a_local_error_ends_only_its_own_lane(
+    autojump_clock: trio.testing.MockClock, broken_first: bool, after: float, streaming: bool
+) -> None:
+    broken = Play([1.0, ConfigurationError("no key")])
+    sound = Play([7.0, answer("fine")])
+    first, second = (broken, sound) if broken_first else (sound, broken)
+    provider = Hedge(first, second, after=after)
+    assert (await ask(provider, Ledger(), streaming=streaming)).message.text == "fine"
+    assert len(broken.asked) == 1
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    ("other", "raised"), [(AuthenticationFailed("two"), "one"), (Overloaded("two"), "two")]
+)
+async def test_a_local_error_is_raised_when_the_other_fails_for_good_and_all_is_counted(
+    autojump_clock: trio.testing.MockClock, other: RemoteError, raised: str, streaming: bool
+) -> None:
+    provider = Hedge(
+        Play([UsageDelta(used(5)), 2.0, ConfigurationError("one")]), Play([failing(other, 2)]), after=1
+    )
+    with pytest.raises(AlloyError, match=raised) as caught:
+        if streaming:
+            async with stream("go", provider=provider, max_retries=0) as events:
+                await events.drain()
+        else:
+            await run("go", provider=provider, max_retries=0)
+    (note,) = caught.value.__notes__
+    assert ("two" if raised == "one" else "one") in note
+    assert caught.value.result is not None
+    assert caught.value.result.usage == used(7)
 
 
 async def test_a_bug_in_one_ends_both_and_leaves_unwrapped(autojump_clock: trio.testing.MockClock) -> None:

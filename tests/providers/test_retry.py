@@ -24,7 +24,7 @@ from alloy_trio import (
     stream,
 )
 from alloy_trio._seed import seeded
-from alloy_trio.providers import Fallback, RateLimit, Retry, Scripted
+from alloy_trio.providers import Fallback, Hedge, RateLimit, Retry, Scripted
 
 from ._play import ASK, CancelAt, Ledger, Play, answer, failing, used
 
@@ -165,6 +165,21 @@ async def test_it_has_the_name_of_the_one_inside_and_enters_it() -> None:
 def test_arguments_that_cannot_work_are_told(argument: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"{next(iter(argument))}="):
         Retry(Scripted(["x"]), **argument)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        RateLimit,
+        Fallback,
+        lambda retry: Fallback(Scripted(["x"]), RateLimit(retry)),
+        lambda retry: Hedge(Scripted(["x"]), retry, after=1),
+    ],
+)
+def test_retries_over_retries_are_refused_however_deep_they_are(between: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"with a Retry in it; .* multiply"):
+        Retry(between(Retry(Scripted(["x"]))))
+    assert Retry(between(Scripted(["x"]))).handles_failures
 
 
 def test_retries_over_retries_are_refused() -> None:
