@@ -116,7 +116,7 @@ def counterpart(session: nox.Session) -> None:
     home = Path(session.create_tmp()) / "counterpart"
     options = ["--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund"]
     session.run(
-        npm, "install", *options, f"{asked['package']}@{asked['version']}", external=True, silent=True
+        npm, "install", *options, f"{asked['package']}@{asked['pinned']}", external=True, silent=True
     )
     with serving(node, home / "node_modules" / asked["package"] / asked["program"]) as url:
         env = {"ALLOY_TRIO_COUNTERPART": url}

@@ -75,7 +75,7 @@ def test_the_demo_reads_the_version_of_the_file_as_it_is_now(
     question = ("-p", "Read pyproject.toml and tell me the version", "--tools", "read", "--provider", "demo")
     before = run(question, environment, cwd=tmp_path)
     text = (tmp_path / "pyproject.toml").read_text()
-    edited, times = re.subn(r'(?m)^version = ".*"$', 'version = "7.8.9"', text, count=1)
+    edited, times = re.subn(r'(?m)^version = ".*"$', 'version = "7.8.9"', text)
     assert times == 1
     (tmp_path / "pyproject.toml").write_text(edited)
     after = run(question, environment, cwd=tmp_path)
