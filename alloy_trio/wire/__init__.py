@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._openai_chat import ChatCodec
     from ._openai_responses import ResponsesCodec
     from ._sigv4 import AwsCredentials, sign
+    from ._validity import request_problems
 
 _HOME = {
     "COMPATIBLE": "_dialects",
@@ -33,6 +34,7 @@ _HOME = {
     "problems": "_history",
     "repair": "_history",
     "request_id_of": "_faults",
+    "request_problems": "_validity",
     "scrub": "_faults",
     "sign": "_sigv4",
     "told_apart": "_history",
@@ -58,6 +60,7 @@ __all__ = [
     "problems",
     "repair",
     "request_id_of",
+    "request_problems",
     "scrub",
     "sign",
     "told_apart",

@@ -17,14 +17,14 @@ from alloy_trio.values import (
     ConfigurationError,
     Message,
     ServerTool,
-    Text,
     ToolSpec,
-    ToolUse,
 )
 
 from ._anthropic_blocks import CONTAINER, fit_id, may_be_marked, render_message, wire_blocks
 from ._anthropic_schema import closed
 from ._anthropic_stream import AnthropicDecoder
+from ._anthropic_turns import may_reason, without_orphans, without_trailing_space
+from ._call_ids import renamed_calls
 from ._codec import Codec, WireRequest, WireSettings, dump
 from ._memo import memo
 
@@ -103,7 +103,8 @@ class AnthropicCodec(Codec):
         if settings.temperature is not None:
             fields["temperature"] = settings.temperature
         thinking, effort = _thinking(settings.thinking)
-        if thinking is not None:
+        sent = partial(wire_blocks, origin=settings.origin)
+        if thinking is not None and may_reason(thinking, list(without_orphans(request.messages)), sent):
             fields["thinking"] = thinking
         output_config: dict[str, Any] = {} if effort is None else {"effort": effort}
         if request.output_schema is not None:
@@ -132,7 +133,7 @@ class AnthropicCodec(Codec):
         renamed = renamed_calls(request.messages)
         encoded: list[tuple[bytes, Message]] = []
         render = partial(render_message, origin=origin, ids={})
-        for place, message in enumerate(without_trailing_space(request.messages)):
+        for place, message in enumerate(without_orphans(without_trailing_space(request.messages))):
             if place in renamed:
                 ids = renamed[place]
                 again = partial(render_message, origin=origin, ids=ids)
@@ -157,45 +158,6 @@ class AnthropicCodec(Codec):
 
 def _dumped(messages: Sequence[Any]) -> list[bytes]:
     return [dump(message) for message in messages]
-
-
-def without_trailing_space(messages: Sequence[Message]) -> Iterator[Message]:
-    """The messages; where they end with the model's words, no white space stands there: it is refused."""
-    yield from messages[:-1]
-    for message in messages[-1:]:
-        last = message.content[-1] if message.content else None
-        if message.role == "assistant" and isinstance(last, Text) and last.text != last.text.rstrip():
-            trimmed = Text(last.text.rstrip(), last.citations, extra=last.extra)
-            yield Message(message.role, (*message.content[:-1], trimmed), message.origin)
-        else:
-            yield message
-
-
-def renamed_calls(messages: Sequence[Message]) -> dict[int, dict[str, str]]:
-    """New ids, by the place of a message, for calls whose id an earlier message has used.
-
-    The vendor wants ids to differ throughout; other providers count them afresh with every answer.
-    """
-    renamed: dict[int, dict[str, str]] = {}
-    seen: set[str] = set()
-    ids: dict[str, str] = {}
-    for place, message in enumerate(messages):
-        if message.role == "user":
-            if ids:
-                renamed[place] = ids
-            continue
-        ids = {}
-        own = [block.id for block in message.content if isinstance(block, ToolUse)]
-        for ident in own:
-            if ident in seen:
-                number = 2
-                while f"{ident}-{number}" in seen or f"{ident}-{number}" in own:
-                    number += 1
-                ids[ident] = f"{ident}-{number}"
-        if ids:
-            renamed[place] = ids
-        seen.update(ids.get(ident, ident) for ident in own)
-    return renamed
 
 
 def _marked(messages: Sequence[Message], settings: WireSettings) -> Iterator[int]:

@@ -64,6 +64,8 @@ def wire_blocks(message: Message, origin: Origin) -> list[Block]:
     if message.role == "user":
         # The vendor wants the results before everything else.
         kept.sort(key=lambda block: not isinstance(block, ToolResult))
+    while kept and isinstance(kept[-1], Thinking):
+        kept.pop()  # of an answer that was cut: "The final block in an assistant message cannot be `thinking`"
     return kept
 
 

@@ -36,8 +36,8 @@ from alloy_trio.values import (
     ToolUse,
 )
 
-from ._anthropic import renamed_calls, without_trailing_space  # the same rules: most models here are Claudes
 from ._anthropic_schema import closed
+from ._anthropic_turns import may_reason, without_trailing_space
 from ._bedrock_blocks import Circumstances, documents, has_calls, render_content, wire_blocks
 from ._bedrock_media import document_name
 from ._bedrock_models import (
@@ -49,6 +49,7 @@ from ._bedrock_models import (
     thinking_fields,
 )
 from ._bedrock_stream import BedrockDecoder
+from ._call_ids import renamed_calls
 from ._codec import Codec, WireRequest, WireSettings, dump
 from ._memo import memo
 
@@ -167,6 +168,9 @@ def _fields(request: CompletionRequest, settings: WireSettings, caching: Caching
     if inference:
         fields["inferenceConfig"] = inference
     additional = thinking_fields(settings.model, settings.thinking)
+    sent = partial(wire_blocks, origin=settings.origin)
+    if not may_reason(additional.get("thinking"), request.messages, sent):
+        del additional["thinking"]
     if additional:
         fields["additionalModelRequestFields"] = additional
     if request.output_schema is not None:

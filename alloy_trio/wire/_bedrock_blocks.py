@@ -74,6 +74,8 @@ def wire_blocks(message: Message, origin: Origin) -> list[Block]:
     if message.role == "user":
         # Claude wants the results before everything else.
         kept.sort(key=lambda block: not isinstance(block, ToolResult))
+    while kept and isinstance(kept[-1], Thinking):
+        kept.pop()  # of an answer that was cut: Claude wants something after it
     return kept
 
 

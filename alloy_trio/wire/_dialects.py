@@ -39,6 +39,7 @@ class Dialect:
         empty_content: the content of a message that only calls tools.
         tool_id_pattern: what an id of a tool call has to match as a whole; another one is replaced by nine
             letters and digits, the same for the call and its result.
+        tool_id_strict: the host refuses all others, also in what is said to be its own answer.
         tool_result_name: a tool's result repeats the tool's name.
         assistant_after_tool: put between tool results and a user message where the host refuses that order.
         documents: how a document travels: as a ``file``, as Mistral's ``document_url``, or not at all.
@@ -67,6 +68,7 @@ class Dialect:
     reasoning_required: bool = False
     empty_content: str | None = None
     tool_id_pattern: str = r".{1,40}"
+    tool_id_strict: bool = False
     tool_result_name: bool = False
     assistant_after_tool: str | None = None
     documents: Literal["file", "document_url"] | None = "file"
@@ -113,6 +115,7 @@ MISTRAL = Dialect(
     reasoning_replay="always",
     empty_content="",
     tool_id_pattern=r"[A-Za-z0-9]{9}",  # "must be a-z, A-Z, 0-9, with a length of 9"
+    tool_id_strict=True,
     assistant_after_tool="I have read the results.",  # a user message straight after a tool's result is refused
     documents="document_url",
 )

@@ -10,6 +10,7 @@ a turn are those of the turn before with more at the end: what the vendor's pref
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -80,16 +81,19 @@ def _contents(request: CompletionRequest, settings: WireSettings) -> list[bytes]
     origin, generation = settings.origin, generation_of(settings.model)
     key = ("gemini", origin.provider, origin.model)
     known: dict[str, Named] = {}
+    places: dict[str, int] = {}
     chunks: list[bytes] = []
     for message in request.messages:
         # What a result repeats of its call is part of the key.
-        calls = _answered(message, known)
+        calls = _answered(message, known, places)
         fn = partial(render, origin=origin, calls=calls, generation=generation)
         chunk = memo.encoded(message, (*key, *calls.items()), fn)
         if chunk:
             chunks.append(chunk)
         if message.role == "assistant":
-            known.update(calls_of(message, origin))
+            made = calls_of(message, origin)
+            known.update(made)
+            places.update(zip(made, itertools.count(len(places)), strict=False))
     if not chunks:
         raise ConfigurationError(
             "the request has no message with content, and Gemini needs one; "
@@ -100,11 +104,12 @@ def _contents(request: CompletionRequest, settings: WireSettings) -> list[bytes]
     return chunks
 
 
-def _answered(message: Message, known: Mapping[str, Named]) -> dict[str, Named]:
+def _answered(message: Message, known: Mapping[str, Named], places: Mapping[str, int]) -> dict[str, Named]:
+    """The calls that a message has results of, in the order in which they were called."""
     if message.role != "user":
         return {}
     answered = [block.tool_use_id for block in message.content if isinstance(block, ToolResult)]
-    return {ident: known[ident] for ident in answered if ident in known}
+    return {ident: known[ident] for ident in sorted(known.keys() & answered, key=places.__getitem__)}
 
 
 def _fields(request: CompletionRequest, settings: WireSettings) -> dict[str, Any]:

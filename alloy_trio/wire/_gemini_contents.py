@@ -88,7 +88,12 @@ def _user_parts(message: Message, origin: Origin, calls: Mapping[str, Named], ge
     results: list[Part] = []
     files: list[Part] = []  # that cannot stand within their result
     others: list[Part] = []
-    for block in message.content:
+    # Calls without ids are told apart by nothing but their order.
+    order = {ident: place for place, ident in enumerate(calls)}
+    ordered = sorted(
+        message.content, key=lambda b: order.get(b.tool_use_id, 0) if isinstance(b, ToolResult) else 0
+    )
+    for block in ordered:
         match block:
             case ToolResult():
                 results.append(_result(block, calls, generation, files))

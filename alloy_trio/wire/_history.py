@@ -2,7 +2,8 @@
 
 The rules that all providers share: no message is empty; only the model's messages hold calls and reasoning,
 only the user's hold results; each call has an id of its own within its message; and the message after calls
-is the user's, begins with their results, one for each call, and holds no others.
+is the user's, begins with their results, one for each call, and holds no others. Reasoning stands in one message
+with what it led to.
 
 A conversation that breaks them (a process died between a call and its result, a message was edited or lost)
 is refused by every vendor from then on. :func:`repair` keeps what can be kept and tells the model the truth
@@ -27,14 +28,31 @@ UNKNOWN_OUTCOME = (
 _MODEL_ONLY = (ToolUse, Thinking, ServerToolUse, ServerToolResult)
 
 
-def problems(messages: Sequence[Message]) -> tuple[str, ...]:
-    """What makes a conversation invalid for every provider, in words; empty when it is valid."""
-    return tuple(_problems(messages))
+def problems(messages: Sequence[Message], wire: str | None = None) -> tuple[str, ...]:
+    """What makes a conversation invalid, in words; empty when it is valid.
+
+    Args:
+        messages: the conversation; one that ends with the model's words is taken as if the user went on.
+        wire: who reads it, by a provider's or a protocol's name (``"anthropic"``, ``"mistral"``,
+            ``"openai_responses"``, …): then also what that vendor would refuse of the request that would be
+            sent. None: only what is invalid for every provider.
+
+    Raises:
+        ConfigurationError: the name is not known.
+    """
+    found = tuple(_problems(messages))
+    if wire is None:
+        return found
+    from ._readers import problems_for  # codecs are loaded only for this
+
+    return (*found, *problems_for(messages, wire))
 
 
 def repair(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The conversation made valid.
 
+    * Neighbouring messages of one model are joined where reasoning stands apart from what it led to, or where
+      calls are answered only after the last of the messages: they are parts of one answer.
     * A call without a result gets an error result which says that it is not known whether the call ran.
     * A result goes to the message after its call, before everything else in it, wherever it stood after the
       call. Of several results of one call the first is kept; a result without a call is dropped.
@@ -46,19 +64,17 @@ def repair(messages: Sequence[Message]) -> tuple[Message, ...]:
     Messages that need no change are returned as the same objects; a valid tuple is returned itself. Repairing
     twice changes nothing more.
     """
-    repaired = list(_Repair(messages).run())
-    if (
-        isinstance(messages, tuple)
-        and len(repaired) == len(messages)
-        and all(now is before for now, before in zip(repaired, messages, strict=True))
-    ):
-        return messages
-    return tuple(repaired)
+    repaired = tuple(messages)
+    while True:
+        before, repaired = repaired, tuple(_Repair(repaired).run())
+        if _same(repaired, before):
+            return messages if isinstance(messages, tuple) and _same(before, messages) else before
+        # Where a message was dropped, its neighbours are neighbours now.
 
 
 class _Repair:
     def __init__(self, messages: Sequence[Message]) -> None:
-        self._messages = messages
+        self._messages = list(_joined(messages))
         self._uses: dict[int, tuple[ToolUse, ...]] = {}  # by place: the calls, with ids of their own
         self._results: dict[int, list[ToolResult]] = {}  # by the place of their calls
 
@@ -116,6 +132,45 @@ class _Repair:
         return [*results, *(ToolResult(ident, UNKNOWN_OUTCOME, is_error=True) for ident in missing)]
 
 
+def _joined(messages: Sequence[Message]) -> Iterator[Message]:
+    """The messages, the parts of one answer joined: clients write each block as a message of its own."""
+    place = 0
+    while place < len(messages):
+        message = messages[place]
+        end = place + 1
+        while end < len(messages) and _goes_on(message, messages[end]):
+            end += 1
+        answered = _answered_after(messages, end)
+        place += 1
+        while place < end and (_waits(message) or answered & {use.id for use in message.tool_uses}):
+            message = attrs.evolve(message, content=(*message.content, *messages[place].content))
+            place += 1
+        yield message
+
+
+def _goes_on(message: Message, after: Message) -> bool:
+    """Whether both may be parts of one answer."""
+    return (
+        message.role == after.role == "assistant"
+        and after.origin == message.origin
+        and not any(isinstance(block, ToolResult) for block in (*message.content, *after.content))
+    )
+
+
+def _waits(message: Message) -> bool:
+    return bool(message.content) and isinstance(message.content[-1], Thinking)
+
+
+def _answered_after(messages: Sequence[Message], start: int) -> set[str]:
+    """What the user's messages from a place on answer, until the model speaks."""
+    answered: set[str] = set()
+    for message in messages[start:]:
+        if message.role == "assistant":
+            break
+        answered.update(block.tool_use_id for block in message.content if isinstance(block, ToolResult))
+    return answered
+
+
 def _spoken(message: Message) -> tuple[Block, ...]:
     """What a message holds of its own: results are looked at apart, and what cannot be there is left out."""
     unfit = (ToolResult,) if message.role == "assistant" else (ToolResult, *_MODEL_ONLY)
@@ -140,8 +195,8 @@ def told_apart(uses: tuple[ToolUse, ...]) -> tuple[ToolUse, ...]:
     return tuple(apart)
 
 
-def _same(content: tuple[Block, ...], before: tuple[Block, ...]) -> bool:
-    return len(content) == len(before) and all(new is old for new, old in zip(content, before, strict=True))
+def _same(now: Sequence[object], before: Sequence[object]) -> bool:
+    return len(now) == len(before) and all(new is old for new, old in zip(now, before, strict=True))
 
 
 def _problems(messages: Sequence[Message]) -> Iterator[str]:
@@ -152,6 +207,8 @@ def _problems(messages: Sequence[Message]) -> Iterator[str]:
         if message.role == "assistant":
             after = messages[place + 1] if place + 1 < len(messages) else None
             yield from _problems_of_calls(where, message, after)
+            if after is not None and _waits(message) and _goes_on(message, after):
+                yield f"{where} ends with reasoning, and what it led to is a message of its own"
         else:
             yield from _problems_of_results(where, message, messages[place - 1] if place else None)
 

@@ -23,12 +23,14 @@ from alloy_trio.values import (
     ToolSpec,
 )
 
+from ._call_ids import renamed_calls, with_ids
 from ._codec import Codec, Decoder, ThinkingOption, WireRequest, WireSettings, dump
 from ._faults import parse_error
 from ._memo import memo
 from ._openai_responses_input import callers_of, items_of, render, wire_name
 from ._openai_responses_stream import ResponsesDecoder, is_blocked
 
+_NO_IDS: Mapping[str, str] = {}
 _EFFORTS = "none, minimal, low, medium, high, xhigh"
 
 
@@ -58,22 +60,27 @@ def _input(request: CompletionRequest, settings: WireSettings) -> bytes:
     origin = settings.origin
     chunks: list[bytes] = []
     before: Message | None = None
-    for message in request.messages:
-        chunks.append(_chunk(message, before, origin))
+    renamed = renamed_calls(request.messages)
+    for place, message in enumerate(request.messages):
+        chunks.append(_chunk(message, before, origin, renamed.get(place, _NO_IDS)))
         before = message
     return b",".join([chunk for chunk in chunks if chunk])
 
 
-def _chunk(message: Message, before: Message | None, origin: Origin) -> bytes:
-    key = ("openai_responses", origin.provider, origin.model)
+def _chunk(message: Message, before: Message | None, origin: Origin, ids: Mapping[str, str]) -> bytes:
+    key = ("openai_responses", origin.provider, origin.model, *ids.items())
     callers: dict[str, Any] = {}
     named = b"{}"
     if message.role == "user" and before is not None and before.origin == origin:
         # What a result has to repeat of its call is part of the key; almost always there is nothing.
         named = memo.encoded(before, (*key, "callers"), lambda made: dump(callers_of(made, origin)))
         if named != b"{}":
-            callers = callers_of(before, origin)
-    return memo.encoded(message, (*key, named), lambda made: render(items_of(made, origin, callers)))
+            callers = {ids.get(ident, ident): who for ident, who in callers_of(before, origin).items()}
+
+    def encode(made: Message) -> bytes:
+        return render(items_of(with_ids(made, ids), origin, callers))
+
+    return memo.encoded(message, (*key, named), encode)
 
 
 def _fields(request: CompletionRequest, settings: WireSettings, stream: bool) -> dict[str, Any]:

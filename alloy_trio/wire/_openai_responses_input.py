@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from alloy_trio.values import (
@@ -114,7 +115,7 @@ def _output_item(result: ToolResult, origin: Origin, callers: Mapping[str, Any])
     output: Any = content
     if not isinstance(content, str):
         kept = (b for b in content if not isinstance(b, Opaque) or b.provider == origin.provider)
-        output = [_input_part(block) for block in kept]
+        output = [_input_part(block) for block in kept] or ""
     call_id = wire_call_id(result.tool_use_id)
     item: Item = {"type": "function_call_output", "call_id": call_id, "output": output}
     if result.tool_use_id in callers:
@@ -182,6 +183,10 @@ def _assistant_items(message: Message, *, own: bool) -> list[Item]:
                 items.append({"role": "assistant", "content": f"[{block.media_type} omitted]"})
     while items and items[-1].get("type") == "reasoning":
         items.pop()
+    for place, (item, after) in enumerate(pairwise(items)):
+        if item.get("type") == "reasoning" and after.get("role") == "assistant" and "id" not in after:
+            # By its id the vendor would look for the message that it wrote, and this is another.
+            items[place] = {key: value for key, value in item.items() if key != "id"}
     if not own:
         # DeepSeek answers 400 to words between a call and its result, and that may be any server's reading.
         items.sort(key=lambda item: item.get("type") == "function_call")

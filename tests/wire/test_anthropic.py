@@ -299,14 +299,47 @@ def test_marks_on_messages_give_way_to_the_vendors_automatic_one() -> None:
     assert found == ["$", "$.tools[0]", "$.system[0]"]
 
 
-def test_no_mark_stands_on_reasoning_or_on_unknown_blocks() -> None:
-    for last in (
-        Thinking("Hm.", "c2ln"),
-        Thinking("", redacted="ZW5j"),
-        Opaque("anthropic", {"type": "odd"}),
-    ):
-        body = body_of(Message.user("a"), own(Text("b"), last), cache=True)
-        assert list(marks(body)) == ["$.messages[0].content[0]"]
+def test_no_mark_stands_on_unknown_blocks() -> None:
+    body = body_of(Message.user("a"), own(Text("b"), Opaque("anthropic", {"type": "odd"})), cache=True)
+    assert list(marks(body)) == ["$.messages[0].content[0]"]
+
+
+@pytest.mark.parametrize("last", [Thinking("Hm.", "c2ln"), Thinking("", redacted="ZW5j")])
+def test_reasoning_that_nothing_follows_is_not_sent(last: Thinking) -> None:
+    found = sent(Message.user("a"), own(last, Text("b"), last, last), Message.user("c"))
+    assert [block["type"] for block in found[1]["content"]] == [
+        "redacted_thinking" if last.redacted else "thinking",
+        "text",
+    ]
+    assert [m["role"] for m in sent(Message.user("a"), own(last), Message.user("b"))] == ["user", "user"]
+
+
+def test_a_call_of_the_vendors_tools_without_its_result_is_sent_only_while_it_may_still_run() -> None:
+    search = ServerToolUse("srvtoolu_1", "web_search", {"query": "x"})
+    asked, paused = Message.user("a"), own(Text("b"), search)
+    assert len(sent(asked, paused)[1]["content"]) == 2
+    assert len(sent(asked, paused, Message.user("go on"))[1]["content"]) == 1
+    code = own(search, ToolUse("toolu_1", "read", {}, extra={"caller": {"type": "code_execution_20250825"}}))
+    answered = Message.user([ToolResult("toolu_1", "x")])
+    assert len(sent(asked, code, answered)[1]["content"]) == 2
+    found = own(ServerToolResult("srvtoolu_1", []), Text("c"))
+    assert len(sent(asked, code, answered, found, Message.user("d"))[1]["content"]) == 2
+
+
+def test_reasoning_on_a_budget_waits_for_the_next_turn_when_another_model_began_this_one() -> None:
+    def reasons(*messages: Message, thinking: Any = 2_000) -> bool:
+        return "thinking" in body_of(*messages, settings=with_settings(thinking=thinking))
+
+    asked, call = Message.user("a"), ToolUse("t", "read", {})
+    answered = Message.user([ToolResult("t", "x")])
+    theirs = Message("assistant", [call], FOREIGN)
+    assert reasons(asked)
+    assert not reasons(asked, theirs, answered)
+    assert not reasons(asked, theirs, answered, Message.user("and?"))
+    assert not reasons(asked, own(call), answered)
+    assert reasons(asked, theirs, answered, thinking="high")
+    assert reasons(asked, own(Thinking("Hm.", "c2ln"), call), answered)
+    assert reasons(asked, theirs, answered, own(Text("b")), Message.user("c"))
 
 
 def test_no_mark_stands_on_a_deferred_tool() -> None:

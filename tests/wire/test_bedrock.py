@@ -344,7 +344,7 @@ def test_no_mark_follows_a_document_a_film_or_reasoning() -> None:
         body = body_of(Message.user("a"), own(Text("b")), Message.user([Text("c"), last]), cache=True)
         assert places(body)["messages"] == [0, 1]
     cut = body_of(Message.user("a"), own(Text("b"), Thinking("t", "s")), cache=True)
-    assert places(cut)["messages"] == [0]
+    assert places(cut)["messages"] == [0, 1]  # reasoning that nothing follows is not sent
 
 
 def test_a_history_of_the_users_own_wire_gets_no_marks() -> None:
