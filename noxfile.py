@@ -115,9 +115,7 @@ def counterpart(session: nox.Session) -> None:
     session.install(".[testing]")
     home = Path(session.create_tmp()) / "counterpart"
     options = ["--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund"]
-    session.run(
-        npm, "install", *options, f"{asked['package']}@{asked['pinned']}", external=True, silent=True
-    )
+    session.run(npm, "install", *options, f"{asked['package']}@{asked['pinned']}", external=True, silent=True)
     with serving(node, home / "node_modules" / asked["package"] / asked["program"]) as url:
         env = {"ALLOY_TRIO_COUNTERPART": url}
         session.run("pytest", "-m", "counterpart", "tests/counterpart", *session.posargs, env=env)

@@ -136,16 +136,31 @@ def _joined(messages: Sequence[Message]) -> Iterator[Message]:
     """The messages, the parts of one answer joined: clients write each block as a message of its own."""
     place = 0
     while place < len(messages):
-        message = messages[place]
         end = place + 1
-        while end < len(messages) and _goes_on(message, messages[end]):
+        while end < len(messages) and _goes_on(messages[place], messages[end]):
             end += 1
-        answered = _answered_after(messages, end)
-        place += 1
-        while place < end and (_waits(message) or answered & {use.id for use in message.tool_uses}):
-            message = attrs.evolve(message, content=(*message.content, *messages[place].content))
-            place += 1
-        yield message
+        yield from _joined_run(messages[place:end], _answered_after(messages, end))
+        place = end
+
+
+def _joined_run(run: Sequence[Message], answered: set[str]) -> Iterator[Message]:
+    """The same of neighbours that may be parts of one answer."""
+    parts: list[Message] = []
+    asks = False  # something in the parts is answered after the run
+    for message in run:
+        if parts and not (asks or _waits(parts[-1])):
+            yield _one(parts)
+            parts = []
+        if message.content or not parts:
+            parts.append(message)
+        asks = asks or any(use.id in answered for use in message.tool_uses)
+    yield _one(parts)
+
+
+def _one(parts: list[Message]) -> Message:
+    if len(parts) == 1:
+        return parts[0]
+    return attrs.evolve(parts[0], content=[block for part in parts for block in part.content])
 
 
 def _goes_on(message: Message, after: Message) -> bool:

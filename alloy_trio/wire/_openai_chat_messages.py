@@ -243,7 +243,9 @@ def _tool_call(call: ToolUse, mine: bool, dialect: Dialect) -> dict[str, Any]:
         rendered["custom"] = {"name": call.name, "input": call.input.get("input", "")}
     else:
         rendered["function"] = {"name": _wire_name(call.name, mine), "arguments": _arguments(call)}
-    return rendered | extra
+    if "extra_content" in extra:
+        rendered["extra_content"] = extra["extra_content"]
+    return rendered
 
 
 def _arguments(call: ToolUse) -> str:

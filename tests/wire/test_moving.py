@@ -642,3 +642,13 @@ def test_parts_of_one_answer_that_a_client_wrote_apart_go_back_as_one() -> None:
     joined = [block for part in found[1:-1] for block in part["content"]]
     assert joined == whole[1]["content"]
     assert [block["tool_use_id"] for block in found[-1]["content"]] == ["toolu_01A", "toolu_01B"]
+
+
+def test_a_call_keeps_its_id_when_one_host_is_asked_over_another_protocol() -> None:
+    """Azure speaks two: who asks is the same, and what the other protocol left on the call is not sent."""
+    given = WireSettings(provider="azure", model="gpt-5.4")
+    message = attrs.evolve(answered("openai"), origin=given.origin, content=answered("openai").tool_uses)
+    request = CompletionRequest((Message.user("a"), message, results_of(message)))
+    body = READERS["azure"].codec().encode(request, given, stream=True).body
+    assert request_problems("openai_chat", body) == ()
+    fits_chat(json.loads(body))
