@@ -6,7 +6,6 @@ import time
 from typing import Self, Unpack
 
 from . import _hosts
-from ._aws_credentials import AwsSigner, bedrock_url, find_region, known_region
 from ._http import HttpOptions, HttpProvider
 
 
@@ -34,7 +33,10 @@ class Bedrock(HttpProvider):
         profile: str | None = None,
         **options: Unpack[HttpOptions],
     ) -> None:
+        # Here and below: whoever asks another provider need not load what looks for credentials.
         from alloy_trio.wire import BedrockCodec
+
+        from ._aws_credentials import AwsSigner, bedrock_url, known_region
 
         known = known_region(region)
         self._awaits_region = not options.get("base_url") and known is None
@@ -48,6 +50,8 @@ class Bedrock(HttpProvider):
 
     async def __aenter__(self) -> Self:
         if self._awaits_region:
+            from ._aws_credentials import AwsSigner, bedrock_url, find_region
+
             region = await find_region(profile=self._profile)
             self.base_url = bedrock_url(region)
             self._signer = AwsSigner(region=region, profile=self._profile)

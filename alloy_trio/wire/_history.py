@@ -139,7 +139,10 @@ def _joined(messages: Sequence[Message]) -> Iterator[Message]:
         end = place + 1
         while end < len(messages) and _goes_on(messages[place], messages[end]):
             end += 1
-        yield from _joined_run(messages[place:end], _answered_after(messages, end))
+        if end == place + 1:
+            yield messages[place]
+        else:
+            yield from _joined_run(messages[place:end], _answered_after(messages, end))
         place = end
 
 
@@ -179,7 +182,8 @@ def _waits(message: Message) -> bool:
 def _answered_after(messages: Sequence[Message], start: int) -> set[str]:
     """What the user's messages from a place on answer, until the model speaks."""
     answered: set[str] = set()
-    for message in messages[start:]:
+    for place in range(start, len(messages)):
+        message = messages[place]
         if message.role == "assistant":
             break
         answered.update(block.tool_use_id for block in message.content if isinstance(block, ToolResult))
