@@ -77,8 +77,12 @@ async def test_a_service_that_ends_early_leaves_the_body_alone() -> None:
     async def serve(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
 
+    went_on = False
     async with open_service(serve):
         await trio.testing.wait_all_tasks_blocked()
+        await trio.lowlevel.checkpoint()
+        went_on = True
+    assert went_on
 
 
 async def test_cancellation_from_outside_passes_and_ends_both(autojump_clock: trio.testing.MockClock) -> None:

@@ -149,6 +149,7 @@ async def test_any_task_may_be_the_last_to_leave() -> None:
                 await nursery.start(short)
                 await provider.complete(REQUEST)
             left.set()
+        assert len(server.requests) == 2
 
 
 def test_one_object_works_in_two_threads_at_once_and_in_later_runs() -> None:
