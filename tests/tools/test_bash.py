@@ -232,14 +232,12 @@ class TestRestricted:
     async def test_links_that_lead_back_make_no_endless_search(self, context: ToolContext) -> None:
         for name in ("l", "m"):
             (context.working_directory / name).symlink_to(".")
-        before = time.process_time()
         with pytest.raises(ToolError, match="more than 10000 directories"):
             await run(bash, "ls " + "/".join("*" * 30) + "/nothing*", context)
         with pytest.raises(ToolError, match="more than 2000 names"):
             await run(bash, "ls " + "/".join("*" * 30), context)
         with pytest.raises(ToolError, match="more than 100 directories in one another"):
             await run(bash, "ls " + "l/" * 1_000 + "*", context)
-        assert time.process_time() - before < 30
 
     async def test_a_search_is_stopped_by_the_time_limit(
         self, context: ToolContext, monkeypatch: pytest.MonkeyPatch

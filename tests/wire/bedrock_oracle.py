@@ -18,9 +18,10 @@ def service() -> Any:
 
 def parsed(body: bytes) -> dict[str, Any]:
     """A whole answer, as the client reads it."""
+    model = service().operation_model("Converse")  # first: it skips where the client is not installed
     from botocore.parsers import create_parser
 
-    shape = service().operation_model("Converse").output_shape
+    shape = model.output_shape
     answer = {"status_code": 200, "headers": {}, "body": body}
     found: dict[str, Any] = create_parser("rest-json").parse(answer, shape)
     return found
@@ -28,6 +29,7 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 def parsed_events(body: bytes) -> list[dict[str, Any]]:
     """A stream's events, as the client reads them."""
+    model = service().operation_model("ConverseStream")
     from botocore.eventstream import EventStream
     from botocore.parsers import create_parser
 
@@ -38,7 +40,7 @@ def parsed_events(body: bytes) -> list[dict[str, Any]]:
         def close(self) -> None:
             pass
 
-    shape = service().operation_model("ConverseStream").output_shape.members["stream"]
+    shape = model.output_shape.members["stream"]
     parser = create_parser("rest-json")
     return list(EventStream(Raw(), shape, parser._event_stream_parser, "ConverseStream"))
 
@@ -78,10 +80,10 @@ def written(body: dict[str, Any], model: str, *, stream: bool) -> tuple[str, Any
     """The path and the body that the client would send for a body of ours, which it checks first."""
     import json
 
+    operation = service().operation_model("ConverseStream" if stream else "Converse")
     from botocore.serialize import create_serializer
     from botocore.validate import ParamValidator
 
-    operation = service().operation_model("ConverseStream" if stream else "Converse")
     given = _with_bytes({**body, "modelId": model}, operation.input_shape)
     report = ParamValidator().validate(given, operation.input_shape)
     assert not report.has_errors(), report.generate_report()
