@@ -24,6 +24,7 @@ from alloy_trio.values import (
 )
 
 from ._answers import invalid_input
+from ._belongings import Belongings
 from ._checks import check_names, check_paths, check_schema, check_tool
 from ._jsonschema import compile_schema
 from ._limit import Limit
@@ -82,6 +83,8 @@ class ToolContext:
         deadline: trio time at which the call is cut off; ``inf`` if never.
         budget: the run's budget, or None.
         state: what tools remember from call to call, by the tool's name; shared in one run or agent.
+        belongings: what tools have opened for the time of the run or agent, and its private directory; None where
+            nobody would close it.
     """
 
     working_directory: Path = attrs.field(default=Path(), converter=Path)
@@ -91,6 +94,7 @@ class ToolContext:
     deadline: float = math.inf
     budget: Any = None
     state: dict[str, Any] = attrs.field(factory=dict, repr=False)
+    belongings: Belongings | None = attrs.field(default=None, repr=False)
     _report: Report | None = attrs.field(default=None, repr=False)
     _limit: Limit | None = attrs.field(default=None, repr=False)
 
