@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .loop import EventStatistics, EventStream, RunOptions, run, stream
+    from .abc import Middleware, RunInfo
+    from .loop import (
+        Approve,
+        Decision,
+        Deny,
+        Edit,
+        EventStatistics,
+        EventStream,
+        RunOptions,
+        resume,
+        run,
+        stream,
+    )
     from .models import ModelInfo, Prices
     from .tools import Tool, ToolContext, ToolOutput, server_tool, tool
     from .values import (
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
         Message,
         MissingExtra,
         Opaque,
+        OpenRound,
         Origin,
         Overloaded,
         Pause,
@@ -87,6 +100,7 @@ __all__ = [
     "AgentBusy",
     "AgentClosed",
     "AlloyError",
+    "Approve",
     "AttemptFailed",
     "Audio",
     "AuthenticationFailed",
@@ -98,8 +112,11 @@ __all__ = [
     "CompletionRequest",
     "ConfigurationError",
     "ContextOverflow",
+    "Decision",
     "Delta",
+    "Deny",
     "Document",
+    "Edit",
     "ErrorInfo",
     "Event",
     "EventName",
@@ -111,9 +128,11 @@ __all__ = [
     "LocalError",
     "MalformedReply",
     "Message",
+    "Middleware",
     "MissingExtra",
     "ModelInfo",
     "Opaque",
+    "OpenRound",
     "Origin",
     "Overloaded",
     "Pause",
@@ -129,6 +148,7 @@ __all__ = [
     "Result",
     "ResultBlock",
     "Role",
+    "RunInfo",
     "RunOptions",
     "ServerFault",
     "ServerTool",
@@ -159,6 +179,7 @@ __all__ = [
     "Video",
     "__version__",
     "from_json",
+    "resume",
     "run",
     "server_tool",
     "stream",
@@ -167,6 +188,13 @@ __all__ = [
 ]
 
 _HOME = {
+    "Approve": "loop",
+    "Decision": "loop",
+    "Deny": "loop",
+    "Edit": "loop",
+    "Middleware": "abc",
+    "RunInfo": "abc",
+    "resume": "loop",
     "EventStatistics": "loop",
     "EventStream": "loop",
     "RunOptions": "loop",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alloy_trio._abc import Provider
 from alloy_trio._asking import Meter, Price, Series
@@ -23,7 +23,7 @@ from alloy_trio.values import (
     UsageDelta,
 )
 
-from ._events import Emitter, error_payload
+from ._emitter import Emitter, error_payload
 
 if TYPE_CHECKING:
     from alloy_trio.models import ModelInfo
@@ -33,6 +33,9 @@ _OUTPUT = frozenset({"text_delta", "thinking_delta", "tool_input_delta"})
 
 _ONCE = RetryPolicy(max_retries=0)
 
+_Show: TypeAlias = Callable[[Delta], Awaitable[None]]
+LayAround: TypeAlias = Callable[[_Show], _Show]
+
 
 class Pieces(Meter):
     """The engine's own delta sink: puts the pieces of an answer straight into the reader's buffer.
@@ -41,15 +44,20 @@ class Pieces(Meter):
         emitter: where events go.
         provider: the name of the provider that is asked first.
         price: what calls cost, here and in every series of attempts inside of a provider.
+        lay_around: lays middleware around the way of each piece to the reader; None where there is none.
 
     Attributes:
         text: the visible text so far, in pieces.
     """
 
-    def __init__(self, emitter: Emitter, provider: str, price: Price) -> None:
+    def __init__(
+        self, emitter: Emitter, provider: str, price: Price, lay_around: LayAround | None = None
+    ) -> None:
         super().__init__(price=price)
         self._emitter = emitter
         self._provider = provider
+        self._shown: list[Delta] = []
+        self._show = None if lay_around is None else lay_around(self._add_to_shown)
         self._attempt = 0
         self.text: list[str] = []
 
@@ -63,6 +71,8 @@ class Pieces(Meter):
         # What Meter.note() does is done here on the way: this is the one pass over each delta of a run.
         items: list[tuple[EventName, Any]] = []
         text = self.text
+        if self._show is not None:
+            deltas, text = await self._as_shown(deltas), []
         for delta in deltas:
             if isinstance(delta, TextDelta):
                 text.append(delta.text)
@@ -83,6 +93,23 @@ class Pieces(Meter):
         if not self.output_reached:
             self.output_reached = any(name in _OUTPUT for name, _ in items)
         await self._emitter.send(items)
+
+    async def _as_shown(self, deltas: Iterable[Delta]) -> list[Delta]:
+        """What middleware lets through. What it was given counts as arrived, whatever it makes of it."""
+        assert self._show is not None
+        for delta in deltas:
+            if isinstance(delta, UsageDelta | AttemptFailed):
+                self._shown.append(delta)
+                continue
+            self.output_reached = True
+            if isinstance(delta, TextDelta):
+                self.text.append(delta.text)
+            await self._show(delta)
+        shown, self._shown = self._shown, []
+        return shown
+
+    async def _add_to_shown(self, delta: Delta) -> None:
+        self._shown.append(delta)
 
     def _attempt_failed(self, failed: AttemptFailed) -> tuple[EventName, Any]:
         self._attempt += 1
@@ -105,6 +132,7 @@ class Attempts:
         emitter: where events go.
         streaming: ask for pieces, or for whole answers.
         overrides: what the user knows better of models.
+        lay_around: lays middleware around the pieces of answers; None where there is none.
 
     Attributes:
         spent: usage of calls that did not end in a completion and are not counted anywhere else yet.
@@ -119,14 +147,21 @@ class Attempts:
         *,
         streaming: bool,
         overrides: Mapping[str, ModelInfo] | None = None,
+        lay_around: LayAround | None = None,
     ) -> None:
-        policies = [_ONCE if provider.handles_failures else policy for provider in providers]
-        self._series = Series(providers, policies)
+        self._policy = policy
+        self.ask(providers)
         self._emitter = emitter
         self._streaming = streaming
         self._overrides = overrides
+        self._lay_around = lay_around
         self.spent = NO_USAGE
         self.partial_text = ""
+
+    def ask(self, providers: Sequence[Provider]) -> None:
+        """Ask these from the next completion on."""
+        policies = [_ONCE if provider.handles_failures else self._policy for provider in providers]
+        self._series = Series(providers, policies)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Get one completion.
@@ -138,7 +173,7 @@ class Attempts:
 
         *Cancellation*: ``spent`` and ``partial_text`` hold what was reported and received.
         """
-        pieces = Pieces(self._emitter, self._series.provider.name, self._priced)
+        pieces = Pieces(self._emitter, self._series.provider.name, self._priced, self._lay_around)
         try:
             completion = await self._series.complete(request, pieces, streaming=self._streaming)
         except BaseException as error:

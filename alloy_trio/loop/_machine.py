@@ -15,10 +15,12 @@ import attrs
 
 from alloy_trio.values import (
     NO_USAGE,
+    Block,
     Completion,
     CompletionRequest,
     ErrorInfo,
     Message,
+    OpenRound,
     Result,
     ServerTool,
     Status,
@@ -61,10 +63,11 @@ class RunTools:
 
 @attrs.frozen
 class ToolOutcomes:
-    """A result and a record for each call of a round, in the calls' order."""
+    """A result and a record for each call of a round, in the calls' order; but for those that wait for a decision."""
 
     results: tuple[ToolResult, ...]
     records: tuple[ToolCallRecord, ...]
+    pending: tuple[ToolUse, ...] = ()
 
 
 Step: TypeAlias = Complete | RunTools
@@ -100,6 +103,10 @@ class RunState:
     status: Status | None = None
     error: ErrorInfo | None = None
     reminders: int = 0
+    pending: tuple[ToolUse, ...] = ()
+    open_round: OpenRound | None = None
+    steered: list[Message] = attrs.field(factory=list)
+    follow_ups: list[Message] = attrs.field(factory=list)
 
     def request(self) -> CompletionRequest:
         """What the model is asked next."""
@@ -128,16 +135,53 @@ class RunState:
         return message.tool_uses
 
     def add_outcomes(self, outcomes: ToolOutcomes) -> None:
-        """Answer the calls of the last completion."""
+        """Answer the calls of the last message, or keep it aside when some of them wait for a decision."""
         self.records.extend(outcomes.records)
-        if outcomes.results:
-            self.messages.append(Message("user", outcomes.results))
+        before, self.open_round = self.open_round, None
+        results = outcomes.results
+        if before is not None:
+            by_id = {result.tool_use_id: result for result in (*before.results, *results)}
+            results = tuple(by_id[call.id] for call in before.message.tool_uses if call.id in by_id)
+            place = {call.id: place for place, call in enumerate(before.message.tool_uses)}
+            count = len(before.results) + len(outcomes.records)
+            self.records[-count:] = sorted(self.records[-count:], key=lambda record: place.get(record.id, -1))
+        if outcomes.pending:
+            self.open_round = OpenRound(self.messages.pop(), results)
+            self.pending = outcomes.pending
+            self.end("paused")
+        elif results:
+            # In the message of the results: what stands between a call and its result, vendors refuse.
+            self.messages.append(Message("user", (*results, *self._take_steered())))
+
+    def take_up(self) -> tuple[ToolUse, ...]:
+        """Go on in the midst of a round that was paused: its message is back; returns the calls to run."""
+        assert self.open_round is not None
+        self.messages.append(self.open_round.message)
+        calls, self.pending, self.status = self.pending, (), None
+        return calls
+
+    def say_what_was_steered(self) -> bool:
+        """Go on with what was said meanwhile, or else with what was to follow the answer; False if there is nothing."""
+        blocks = self._take_steered()
+        if not blocks and self.follow_ups:
+            blocks = self.follow_ups.pop(0).content
+        if blocks:
+            self.messages.append(Message("user", blocks))
+        return bool(blocks)
+
+    def _take_steered(self) -> tuple[Block, ...]:
+        steered, self.steered = self.steered, []
+        return tuple(block for message in steered for block in message.content)
 
     def close(self) -> None:
         """Answer calls that nobody got to run, so that the history is valid wherever the driver stopped."""
         last = self.messages[-1]
         if last.role == "assistant" and last.tool_uses:
-            self.add_outcomes(_not_run(last.tool_uses, NOT_RUN_AFTER_STOP))
+            answered = (
+                {result.tool_use_id for result in self.open_round.results} if self.open_round else set()
+            )
+            calls = tuple(call for call in last.tool_uses if call.id not in answered)
+            self.add_outcomes(_not_run(calls, NOT_RUN_AFTER_STOP))
 
     def end(self, status: Status, error: ErrorInfo | None = None) -> None:
         """Say how the run ended; the first word counts."""
@@ -156,6 +200,8 @@ class RunState:
             turns=self.turns,
             stop_reason=self.stop_reason,
             error=self.error,
+            pending=self.pending,
+            open_round=self.open_round,
             request_id=self.request_id,
             correlation_id=self.correlation_id,
         )
@@ -163,6 +209,8 @@ class RunState:
 
 def turns(run: RunState) -> Generator[Step, Outcome, None]:
     """The loop. Yields steps, takes their outcomes, and has said how the run ended when it returns."""
+    if run.open_round is not None:
+        yield from _run_tools(run, run.take_up())
     while run.status is None:
         if run.turns >= run.rules.max_turns:
             run.end("max_turns")
@@ -176,17 +224,23 @@ def turns(run: RunState) -> Generator[Step, Outcome, None]:
             run.add_outcomes(_not_run(calls, NOT_RUN_AFTER_CUT.format(reason=completion.stop_reason)))
             run.end("completed" if completion.stop_reason == "refusal" else "incomplete")
         elif calls:
-            outcomes = yield RunTools(calls)
-            assert isinstance(outcomes, ToolOutcomes)
-            run.add_outcomes(outcomes)
-            if _succeeded(run.rules.until_tool, outcomes.records):
-                run.end("completed")
+            yield from _run_tools(run, calls)
         elif completion.stop_reason == "pause_turn":
             continue  # the vendor wants the conversation back as it stands
+        elif run.say_what_was_steered():
+            continue
         elif run.rules.until_tool is None:
             run.end("completed")
         else:
             _remind(run, run.rules.until_tool)
+
+
+def _run_tools(run: RunState, calls: tuple[ToolUse, ...]) -> Generator[Step, Outcome, None]:
+    outcomes = yield RunTools(calls)
+    assert isinstance(outcomes, ToolOutcomes)
+    run.add_outcomes(outcomes)
+    if _succeeded(run.rules.until_tool, outcomes.records):
+        run.end("completed")
 
 
 def _remind(run: RunState, tool: str) -> None:

@@ -15,6 +15,7 @@ from alloy_trio.tools import Tool
 from alloy_trio.values import ConfigurationError, Message, ServerTool
 
 if TYPE_CHECKING:
+    from alloy_trio._middleware import Middleware
     from alloy_trio.models import ModelInfo
 
 AGENT_ONLY = frozenset({"max_pending", "broadcast", "subscribe", "session", "on_shutdown"})
@@ -28,6 +29,7 @@ class RunOptions(TypedDict, total=False):
     system_prompt: str | None
     messages: Sequence[Message]
     max_turns: int
+    middleware: Sequence[Middleware]
     working_directory: str | PathLike[str]
     allowed_paths: Sequence[str | PathLike[str]] | None
     context: Mapping[str, Any]
@@ -54,6 +56,7 @@ class Options:
         system_prompt: the system prompt.
         messages: earlier conversation; repaired first if it is not valid.
         max_turns: model calls at most.
+        middleware: laid around the parts of the run, outermost first.
         working_directory: base of the file tools and of bash.
         allowed_paths: directories that the file tools may touch; None for the working directory, () for none.
         context: anything, handed to tools; data, never a security switch.
@@ -76,6 +79,7 @@ class Options:
     system_prompt: str | None = None
     messages: tuple[Message, ...] = ()
     max_turns: int = 25
+    middleware: tuple[Middleware, ...] = ()
     working_directory: Path = Path()
     allowed_paths: tuple[Path, ...] | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict)
@@ -120,13 +124,13 @@ def check_options(provider: Provider, given: RunOptions) -> Options:
     values = cast("dict[str, Any]", dict(given))
     _check_names(values)
     try:
-        for name in ("tools", "messages", "fallback_providers", "allowed_paths"):
+        for name in ("tools", "messages", "middleware", "fallback_providers", "allowed_paths"):
             if isinstance(values.get(name), str | bytes | PathLike):
                 # A str is a sequence too: of "/tmp" the parts would be "/", "t", "m", "p", and "/" is the whole disk.
                 raise ConfigurationError(
                     f"{name}={values[name]!r} must be a sequence; write {name}=[{values[name]!r}]"
                 )
-        for name in ("tools", "messages", "fallback_providers"):
+        for name in ("tools", "messages", "middleware", "fallback_providers"):
             values[name] = tuple(values.get(name, ()))
         values["working_directory"] = Path(values.get("working_directory", "."))
         if values.get("allowed_paths") is not None:
@@ -197,6 +201,8 @@ def _check_values(options: Options) -> None:
             raise ConfigurationError(f"{name}={value!r} must be a str or None")
     if not isinstance(options.context, Mapping):
         raise ConfigurationError(f"context={options.context!r} must be a mapping, like a dict")
+    if options.middleware:
+        _check_middleware(options.middleware)
     _check_whole("max_turns", options.max_turns, least=1)
     _check_whole("max_retries", options.max_retries, least=0)
     _check_whole("event_buffer", options.event_buffer, least=1)
@@ -232,6 +238,17 @@ def _check_failures_are_handled_once(provider: Provider, options: Options, given
                 f"{wanted[0]}= was given with {type(one).__name__}(…), which decides by itself what follows a "
                 "failure, and retries over retries multiply; leave it out and say it to Retry(provider, "
                 "max_retries=…, backoff=…), or hand over the plain provider"
+            )
+
+
+def _check_middleware(middleware: tuple[object, ...]) -> None:
+    from alloy_trio._middleware import Middleware
+
+    for one in middleware:
+        if not isinstance(one, Middleware):
+            hint = f"write {one.__name__}()" if isinstance(one, type) and issubclass(one, Middleware) else ""
+            raise ConfigurationError(
+                f"middleware got {one!r}; {hint or 'a subclass of alloy_trio.abc.Middleware is needed'}"
             )
 
 

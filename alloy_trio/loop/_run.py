@@ -1,27 +1,24 @@
-"""``run`` and ``stream``: the machine's steps, performed on trio."""
+"""``run``, ``stream`` and ``resume``: a run on its own."""
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Unpack
-
-import trio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Unpack
 
 from alloy_trio._abc import Provider
-from alloy_trio._attempts import RetryPolicy
-from alloy_trio._scopes import open_service, split_cancelled
+from alloy_trio._scopes import open_service
 from alloy_trio._seed import source
-from alloy_trio.tools import ToolContext, ToolRound
-from alloy_trio.values import AlloyError, ConfigurationError, ErrorInfo, Message, Result, Text
+from alloy_trio.values import ConfigurationError, Message, Result, Text
 from alloy_trio.wire import repair
 
-from ._attempts import Attempts
-from ._events import Emitter, EventStream, usage_payload
-from ._machine import Complete, Outcome, Rules, RunState, Step, ToolOutcomes, turns
+from ._events import EventStream
+from ._machine import Rules, RunState
 from ._options import Options, RunOptions, check_options
+from ._performance import Performance
+
+if TYPE_CHECKING:
+    from ._decisions import Decision
 
 
 async def run(prompt: str | Message | None, *, provider: Provider, **options: Unpack[RunOptions]) -> Result:
@@ -43,14 +40,8 @@ async def run(prompt: str | Message | None, *, provider: Provider, **options: Un
     partial Result then uses :func:`stream` or ``timeout=``.
     """
     checked = check_options(provider, options)
-    state = _new_state(prompt, checked)
-    performance = _Performance(
-        state, provider, checked, Emitter(state.correlation_id, capacity=None), streaming=False
-    )
-    await performance.perform()
-    if performance.error is not None:
-        raise performance.error
-    return state.result()
+    performance = Performance(new_state(prompt, checked), provider, checked, listened=False)
+    return await performed(performance)
 
 
 @asynccontextmanager
@@ -75,18 +66,81 @@ async def stream(
     *Backpressure*: the run waits while ``event_buffer`` events are unread.
     """
     checked = check_options(provider, options)
-    state = _new_state(prompt, checked)
-    emitter = Emitter(state.correlation_id, capacity=checked.event_buffer)
-    events = EventStream(emitter)
-    performance = _Performance(state, provider, checked, emitter, streaming=True)
+    performance = Performance(new_state(prompt, checked), provider, checked, listened=True)
+    events = performance.events
+    assert events is not None
     try:
-        async with open_service(performance.serve, events):
+        async with open_service(performance.serve):
             yield events
     finally:
         events._leave()
 
 
-def _new_state(prompt: str | Message | None, options: Options) -> RunState:
+async def resume(
+    result: Result, *, decisions: Mapping[str, Decision], provider: Provider, **options: Unpack[RunOptions]
+) -> Result:
+    """Go on with a paused run, here or on another machine: ``from_json(text, Result)`` brings one back.
+
+    Give the options that the run was given; ``messages`` and ``request_id`` come from the result. Turns and usage are
+    counted on.
+
+    Args:
+        result: of a run with status ``"paused"``. What is in it is trusted: keep it where only you can write.
+        decisions: for each pending call, by its id: :class:`Approve`, :class:`Deny` or :class:`Edit`.
+        provider: the model to ask.
+        options: see :class:`RunOptions`.
+
+    Raises:
+        ConfigurationError: the run is not paused, a decision is missing or is about no pending call, or an option
+            cannot work; nothing was run.
+        RemoteError: as for :func:`run`.
+
+    *Cancellation*: as for :func:`run`.
+    """
+    from ._decisions import decided
+
+    if "messages" in options:
+        raise ConfigurationError(
+            "messages= was given to resume, which goes on with the result's own; leave it out"
+        )
+    if result.status != "paused":
+        raise ConfigurationError(
+            f"the result's status is {result.status!r}; only a paused run can be resumed"
+        )
+    checked = check_options(provider, options)
+    calls, refusals = decided(result.pending, decisions)
+    state = RunState(
+        rules=_rules(checked),
+        messages=list(result.messages),
+        request_id=result.request_id,
+        correlation_id=result.correlation_id,
+        usage=result.usage,
+        turns=result.turns,
+        records=list(result.tool_calls),
+        text=result.text,
+        stop_reason=result.stop_reason,
+        pending=calls,
+        open_round=result.open_round,
+    )
+    approved = frozenset(call.id for call in calls)
+    performance = Performance(state, provider, checked, listened=False, refusals=refusals, approved=approved)
+    return await performed(performance)
+
+
+async def performed(performance: Performance) -> Result:
+    """Perform a run, and return or raise what it came to."""
+    await performance.perform()
+    if performance.error is not None:
+        raise performance.error
+    return performance.state.result()
+
+
+def new_state(prompt: str | Message | None, options: Options) -> RunState:
+    """Where a run starts from.
+
+    Raises:
+        ConfigurationError: there is nothing to answer.
+    """
     asked = () if prompt is None else (_prompt_message(prompt),)
     # Together: the prompt may hold the results of the conversation's last calls.
     messages = list(repair((*options.messages, *asked)))
@@ -95,7 +149,13 @@ def _new_state(prompt: str | Message | None, options: Options) -> RunState:
             "there is nothing to answer; give a prompt, or messages= with a conversation"
         )
     request_id = options.request_id or source().new_id("run")
-    rules = Rules(
+    return RunState(
+        rules=_rules(options), messages=messages, request_id=request_id, correlation_id=request_id
+    )
+
+
+def _rules(options: Options) -> Rules:
+    return Rules(
         tools=tuple(tool.spec for tool in options.own_tools),
         server_tools=options.server_tools,
         system=options.system_prompt,
@@ -104,7 +164,6 @@ def _new_state(prompt: str | Message | None, options: Options) -> RunState:
         tool_choice=options.tool_choice,
         output_schema=options.output_schema,
     )
-    return RunState(rules=rules, messages=messages, request_id=request_id, correlation_id=request_id)
 
 
 def _prompt_message(prompt: str | Message) -> Message:
@@ -121,141 +180,3 @@ def _prompt_message(prompt: str | Message) -> Message:
     if not any(not isinstance(block, Text) or block.text.strip() for block in prompt.content):
         raise ConfigurationError("the prompt is empty; write a question, or give None with messages=")
     return prompt
-
-
-class _Performance:
-    """One run on trio: performs the machine's steps and closes the state however it ends."""
-
-    def __init__(
-        self, state: RunState, provider: Provider, options: Options, emitter: Emitter, *, streaming: bool
-    ) -> None:
-        self.error: AlloyError | None = None
-        self._entered = False
-        self._closed = False
-        self._state = state
-        self._options = options
-        self._emitter = emitter
-        self._providers: Sequence[Provider] = (provider, *options.fallback_providers)
-        policy = RetryPolicy(max_retries=options.max_retries, backoff_seconds=options.retry_backoff)
-        self._attempts = Attempts(
-            self._providers,
-            policy,
-            emitter,
-            streaming=streaming,
-            overrides=options.model_metadata_overrides,
-        )
-        self._tools = {tool.name: tool for tool in options.own_tools}
-        self._tool_context = ToolContext.at(
-            options.working_directory, options.allowed_paths, context=options.context
-        )
-
-    async def serve(self, events: EventStream, *, task_status: trio.TaskStatus[None]) -> None:
-        """Perform beside a reader, who is let in once the providers are entered."""
-        await self.perform(events, entered=task_status.started)
-        if self.error is not None and not self._entered:
-            raise self.error
-
-    async def perform(
-        self, events: EventStream | None = None, entered: Callable[[], None] = lambda: None
-    ) -> None:
-        """Perform the run to its end; an error of the engine's kind is kept in ``error``.
-
-        Args:
-            events: where the result is to be found, if somebody reads.
-            entered: called when the providers are entered, or could not be in time.
-
-        *Cancellation*: the state is closed and its result valid; the events end with run_end.
-        """
-        state = self._state
-        timeout = self._options.timeout
-        try:
-            with trio.move_on_after(math.inf if timeout is None else timeout) as scope:
-                async with AsyncExitStack() as stack:
-                    for provider in self._providers:
-                        await stack.enter_async_context(provider)
-                    self._entered = True
-                    entered()
-                    self._start()
-                    await self._take_steps()
-                    # Here already, for the reader's sake: closing connections may take its time.
-                    self._close(events)
-            if scope.cancelled_caught:
-                state.end(
-                    "timeout", ErrorInfo("Timeout", f"the run did not end within its timeout of {timeout} s")
-                )
-                if not self._entered:
-                    entered()
-        except AlloyError as error:
-            state.end("error", ErrorInfo.of(error))
-            # One object may be raised into several runs; each has a result of its own.
-            self.error = error if error.result is None else copy.copy(error)
-        except BaseException as error:
-            failed = split_cancelled(error)[1]
-            state.end("cancelled") if failed is None else state.end("error", ErrorInfo.of(failed))
-            raise
-        finally:
-            self._close(events)
-
-    def _start(self) -> None:
-        first = self._providers[0]
-        tools = [tool.name for tool in self._state.rules.tools]
-        self._emitter.emit("run_start", {"provider": first.name, "model": first.model, "tools": tools})
-
-    async def _take_steps(self) -> None:
-        steps = turns(self._state)
-        outcome: Outcome | None = None
-        while True:
-            try:
-                step = next(steps) if outcome is None else steps.send(outcome)
-            except StopIteration:
-                return
-            outcome = await self._perform_step(step)
-
-    async def _perform_step(self, step: Step) -> Outcome:
-        if isinstance(step, Complete):
-            self._emitter.turn = self._state.turns + 1
-            await self._emitter.send((("turn_start", {"turn": self._emitter.turn}),))
-            completion = await self._attempts.complete(step.request)
-            usage = completion.usage + completion.other_usage
-            self._emitter.emit(
-                "turn_end", {"stop_reason": completion.stop_reason, "usage": usage_payload(usage)}
-            )
-            return completion
-        round_ = ToolRound(
-            step.calls,
-            self._tools,
-            context=self._tool_context,
-            emit=self._emitter.emit,
-            send=self._emitter.send,
-            default_timeout=self._options.tool_timeout,
-        )
-        try:
-            await self._emitter.wait_for_room()
-            await round_.run()
-        except BaseException:
-            # The calls were made: whatever stopped the run, each gets the answer that is true of it.
-            self._state.add_outcomes(ToolOutcomes(round_.results(), round_.records()))
-            raise
-        return ToolOutcomes(round_.results(), round_.records())
-
-    @trio.lowlevel.enable_ki_protection
-    def _close(self, events: EventStream | None) -> None:
-        # No await from here on: the closing of a cancelled run is one step.
-        if self._closed:
-            return
-        self._closed = True
-        state, attempts = self._state, self._attempts
-        state.close()
-        state.usage = state.usage + attempts.spent
-        state.text += attempts.partial_text
-        result = state.result()
-        if self.error is not None:
-            self.error.result = result
-        if events is not None:
-            events._finish(result, self.error)
-        payload = {"status": result.status, "usage": usage_payload(result.usage), "turns": result.turns}
-        self._emitter.emit("run_end", payload)
-        self._emitter.end()
-
-
-__all__ = ["run", "stream"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy_trio.values import ServerTool, ToolDefinitionError, ToolError, ToolSpec
 
+from ._belongings import Belongings
 from ._executor import ToolRound, tools_by_name
 
 # For the command line, which leaves at once on a second Ctrl-C; no promise to others, so not in __all__.
@@ -31,6 +32,7 @@ __all__ = [
     "ToolSpec",
     "ServerTool",
     "server_tool",
+    "Belongings",
     "ToolRound",
     "tools_by_name",
     "read",

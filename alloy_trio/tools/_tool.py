@@ -83,6 +83,7 @@ class ToolContext:
         deadline: trio time at which the call is cut off; ``inf`` if never.
         budget: the run's budget, or None.
         state: what tools remember from call to call, by the tool's name; shared in one run or agent.
+        run: what a sub-agent reports to that the call starts; None where there is no run.
         belongings: what tools have opened for the time of the run or agent, and its private directory; None where
             nobody would close it.
     """
@@ -94,6 +95,7 @@ class ToolContext:
     deadline: float = math.inf
     budget: Any = None
     state: dict[str, Any] = attrs.field(factory=dict, repr=False)
+    run: Any = attrs.field(default=None, repr=False)
     belongings: Belongings | None = attrs.field(default=None, repr=False)
     _report: Report | None = attrs.field(default=None, repr=False)
     _limit: Limit | None = attrs.field(default=None, repr=False)

@@ -68,7 +68,7 @@ from ._messages import (
     ToolUse,
     Video,
 )
-from ._result import ErrorInfo, Result, Status, ToolCallRecord, ToolOutcome
+from ._result import ErrorInfo, OpenRound, Result, Status, ToolCallRecord, ToolOutcome
 from ._usage import NO_USAGE, Usage
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ __all__ = [
     "RemoteError",
     "RequestNotFound",
     "RestartLimitExceeded",
+    "OpenRound",
     "Result",
     "ResultBlock",
     "Role",

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from ._errors import RemoteError
-from ._messages import Message, ToolUse
+from ._messages import Message, ToolResult, ToolUse
 from ._usage import Usage
 
 Status: TypeAlias = Literal[
@@ -78,6 +78,19 @@ class ToolCallRecord:
     data: Any = None
 
 
+@attrs.frozen
+class OpenRound:
+    """The turn in whose midst a run was paused, as ``resume`` needs it.
+
+    Args:
+        message: the model's, with all of its calls.
+        results: of the calls that do not wait for a decision.
+    """
+
+    message: Message
+    results: tuple[ToolResult, ...] = ()
+
+
 @attrs.frozen(kw_only=True)
 class Result:
     """What a run came to, however it ended.
@@ -92,6 +105,7 @@ class Result:
         stop_reason: the last completion's; None if there was none.
         error: what went wrong, or None.
         pending: calls that wait for a decision (status ``"paused"``).
+        open_round: the turn that these calls belong to, which is not in ``messages``.
         request_id: the caller's name for the request, or a generated one.
         correlation_id: the one on the run's events.
     """
@@ -105,5 +119,6 @@ class Result:
     stop_reason: str | None = None
     error: ErrorInfo | None = None
     pending: tuple[ToolUse, ...] = ()
+    open_round: OpenRound | None = None
     request_id: str
     correlation_id: str

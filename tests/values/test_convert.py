@@ -29,6 +29,7 @@ from alloy_trio.values import (
     Image,
     Message,
     Opaque,
+    OpenRound,
     Origin,
     Result,
     ServerTool,
@@ -136,6 +137,7 @@ RECORDS = st.builds(
     end_seq=maybe(COUNTS),
     data=PLAIN,
 )
+OPEN_ROUNDS = st.builds(OpenRound, MESSAGES, several(st.builds(ToolResult, WORDS, WORDS)))
 PUBLIC: dict[Any, st.SearchStrategy[Any]] = {
     **BLOCKS,
     **DELTAS,
@@ -148,6 +150,7 @@ PUBLIC: dict[Any, st.SearchStrategy[Any]] = {
     ToolSpec: SPECS,
     ServerTool: SERVER_TOOLS,
     ToolCallRecord: RECORDS,
+    OpenRound: OPEN_ROUNDS,
     CompletionRequest: st.builds(
         CompletionRequest,
         several(MESSAGES),
@@ -172,6 +175,7 @@ PUBLIC: dict[Any, st.SearchStrategy[Any]] = {
         stop_reason=maybe(WORDS),
         error=maybe(ERRORS),
         pending=several(TOOL_USES),
+        open_round=maybe(OPEN_ROUNDS),
         request_id=WORDS,
         correlation_id=WORDS,
     ),
