@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ._broadcast import Broadcast, BroadcastMessage, BroadcastStatistics, Subscription
     from .abc import Middleware, RunInfo
+    from .agents import (
+        Agent,
+        AgentHealth,
+        AgentOptions,
+        AgentStatistics,
+        Request,
+        Responses,
+        open_agent,
+    )
     from .loop import (
         Approve,
         Decision,
@@ -72,6 +82,7 @@ if TYPE_CHECKING:
         ServerTool,
         ServerToolResult,
         ServerToolUse,
+        Session,
         SessionConflict,
         Status,
         StopReason,
@@ -97,14 +108,21 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Agent",
     "AgentBusy",
     "AgentClosed",
+    "AgentHealth",
+    "AgentOptions",
+    "AgentStatistics",
     "AlloyError",
     "Approve",
     "AttemptFailed",
     "Audio",
     "AuthenticationFailed",
     "Block",
+    "Broadcast",
+    "BroadcastMessage",
+    "BroadcastStatistics",
     "ChildExists",
     "ChildNotFound",
     "ChildRunning",
@@ -143,7 +161,9 @@ __all__ = [
     "RateLimited",
     "Rejected",
     "RemoteError",
+    "Request",
     "RequestNotFound",
+    "Responses",
     "RestartLimitExceeded",
     "Result",
     "ResultBlock",
@@ -154,10 +174,12 @@ __all__ = [
     "ServerTool",
     "ServerToolResult",
     "ServerToolUse",
+    "Session",
     "SessionConflict",
     "Status",
     "StopReason",
     "StreamTruncated",
+    "Subscription",
     "Text",
     "TextDelta",
     "Thinking",
@@ -179,6 +201,7 @@ __all__ = [
     "Video",
     "__version__",
     "from_json",
+    "open_agent",
     "resume",
     "run",
     "server_tool",
@@ -188,6 +211,17 @@ __all__ = [
 ]
 
 _HOME = {
+    "Agent": "agents",
+    "AgentHealth": "agents",
+    "AgentOptions": "agents",
+    "AgentStatistics": "agents",
+    "Broadcast": "_broadcast",
+    "BroadcastMessage": "_broadcast",
+    "BroadcastStatistics": "_broadcast",
+    "Request": "agents",
+    "Responses": "agents",
+    "Subscription": "_broadcast",
+    "open_agent": "agents",
     "Approve": "loop",
     "Decision": "loop",
     "Deny": "loop",

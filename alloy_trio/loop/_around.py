@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import trio
 
 from alloy_trio._middleware import Middleware, RunInfo
 from alloy_trio.tools import ToolOutput
 from alloy_trio.values import Pause, ToolUse
+
+if TYPE_CHECKING:
+    from ._options import Options
+    from ._surroundings import Owner
 
 Info: TypeAlias = Callable[[], RunInfo]
 
@@ -100,6 +106,23 @@ def _laid_around_call(
         return await inner(call)
 
     return around
+
+
+async def session_around(live: Callable[[], Awaitable[None]], *, agent: Owner, options: Options) -> None:
+    """An agent's life, with its middleware's sessions around it."""
+
+    def info() -> RunInfo:
+        return RunInfo(
+            agent_id=agent.id,
+            correlation_id=agent.id,
+            turn=0,
+            context=options.context,
+            usage=agent.usage,
+            budget=None,
+            deadline=trio.current_effective_deadline(),
+        )
+
+    await laid_around(options.middleware, "session", live, info)()
 
 
 def _writes(one: Middleware, name: str) -> bool:

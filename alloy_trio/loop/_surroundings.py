@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alloy_trio._abc import Provider
 from alloy_trio.tools import Belongings
-from alloy_trio.values import Message
+from alloy_trio.values import Message, Usage
 
 from ._emitter import Emitter
+
+if TYPE_CHECKING:
+    from alloy_trio.context import Gauge
 
 
 class Owner(Protocol):
@@ -19,6 +23,11 @@ class Owner(Protocol):
     @property
     def id(self) -> str:
         """Its name."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What it used so far."""
         ...
 
 
@@ -35,6 +44,25 @@ class Inbox:
         self.follow_ups: deque[Message] = deque()
 
 
+class Here:
+    """The run that the code of a tool or of middleware is part of.
+
+    Attributes:
+        emitter: numbers its events; None once it has ended.
+        budget: what it spends from, or None.
+        agents: the agents that it is part of, the nearest first.
+    """
+
+    def __init__(self, emitter: Emitter, budget: Any, agents: tuple[Owner, ...]) -> None:
+        self.emitter: Emitter | None = emitter
+        self.budget = budget
+        self.agents = agents
+
+
+here: ContextVar[Here | None] = ContextVar("alloy_trio_here", default=None)
+"""Set in all that a run starts, also in worker threads, so that a sub-agent finds the run that it belongs to."""
+
+
 class Surroundings:
     """What a run is part of.
 
@@ -47,6 +75,7 @@ class Surroundings:
         inbox: what is said to it meanwhile.
         provider: the model of the next call, where it may change; None for the one that the run was given.
         session_is_open: whether middleware was laid around the agent's life, so that it is not around the run too.
+        gauge: what is known of the size of the conversation that the run goes on with; None for nothing.
     """
 
     def __init__(
@@ -60,6 +89,7 @@ class Surroundings:
         inbox: Inbox | None = None,
         provider: Callable[[], Provider] | None = None,
         session_is_open: bool = False,
+        gauge: Gauge | None = None,
     ) -> None:
         self.agent = agent
         self.parent = parent
@@ -69,3 +99,4 @@ class Surroundings:
         self.inbox = inbox or Inbox()
         self.provider = provider
         self.session_is_open = session_is_open
+        self.gauge = gauge

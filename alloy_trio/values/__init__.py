@@ -73,6 +73,7 @@ from ._usage import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from ._convert import from_json, to_json
+    from ._session import Session
 
 __all__ = [
     "NO_USAGE",
@@ -122,6 +123,7 @@ __all__ = [
     "ServerTool",
     "ServerToolResult",
     "ServerToolUse",
+    "Session",
     "SessionConflict",
     "Status",
     "StopReason",
@@ -148,6 +150,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Session":
+        # Only agents have one.
+        from ._session import Session
+
+        return Session
     # cattrs costs start-up time that a one-shot run without JSON need not pay.
     if name in ("from_json", "to_json"):
         from . import _convert

@@ -21,6 +21,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, overload
 
@@ -99,6 +100,7 @@ def converter() -> cattrs.Converter:
     register(made)
     made.register_unstructure_hook(bytes, lambda value: base64.b64encode(value).decode())
     made.register_unstructure_hook(Decimal, _unstructure_decimal)
+    made.register_unstructure_hook(datetime, datetime.isoformat)
     made.register_unstructure_hook_func(lambda kind: kind is Any or _is_plain_dict(kind), _plain)
     made.register_unstructure_hook_factory(attrs.has, functools.partial(_unstructure_class, made))
     made.register_unstructure_hook_factory(is_union, functools.partial(_unstructure_union, made))

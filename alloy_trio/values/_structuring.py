@@ -11,6 +11,7 @@ import functools
 import re
 import types
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -30,6 +31,7 @@ _NAMES: dict[Any, str] = {
     type(None): "null",
     bytes: "base64 text",
     Decimal: "a number as text",
+    datetime: "a time as ISO 8601 text with its offset from UTC",
 }
 
 
@@ -49,6 +51,7 @@ def register(made: cattrs.Converter) -> None:
     made.register_structure_hook(float, _structure_float)
     made.register_structure_hook(bytes, _structure_bytes)
     made.register_structure_hook(Decimal, _structure_decimal)
+    made.register_structure_hook(datetime, _structure_datetime)
     made.register_structure_hook_factory(_is_literal, _structure_literal)
     made.register_structure_hook_factory(_is_array, functools.partial(_structure_array, made))
     made.register_structure_hook_factory(_is_object, functools.partial(_structure_object, made))
@@ -151,6 +154,18 @@ def _structure_decimal(value: Any, _: Any) -> Decimal:
     if not number.is_finite():
         raise _expected(_NAMES[Decimal], value)
     return number
+
+
+def _structure_datetime(value: Any, _: Any) -> datetime:
+    if type(value) is not str:
+        raise _expected(_NAMES[datetime], value)
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as exc:
+        raise _expected(_NAMES[datetime], value) from exc
+    if time.tzinfo is None:
+        raise _expected(_NAMES[datetime], value)
+    return time
 
 
 def _structure_literal(kind: Any) -> Structure:

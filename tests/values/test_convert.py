@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -35,6 +36,7 @@ from alloy_trio.values import (
     ServerTool,
     ServerToolResult,
     ServerToolUse,
+    Session,
     Status,
     StopReason,
     Text,
@@ -122,7 +124,9 @@ DELTAS: dict[type, st.SearchStrategy[Any]] = {
     AttemptFailed: st.builds(AttemptFailed, ERRORS, FLOATS, maybe(WORDS), USAGES),
 }
 ANY_DELTA = st.one_of(*DELTAS.values())
-SPECS = st.builds(ToolSpec, WORDS, WORDS, OBJECTS, st.booleans(), several(WORDS))
+SPECS = st.builds(
+    ToolSpec, WORDS, WORDS, OBJECTS, st.booleans(), several(WORDS), st.dictionaries(WORDS, WORDS)
+)
 SERVER_TOOLS = st.builds(ServerTool, WORDS, OBJECTS)
 RECORDS = st.builds(
     ToolCallRecord,
@@ -137,6 +141,7 @@ RECORDS = st.builds(
     end_seq=maybe(COUNTS),
     data=PLAIN,
 )
+TIMES = st.datetimes(timezones=st.just(UTC))
 OPEN_ROUNDS = st.builds(OpenRound, MESSAGES, several(st.builds(ToolResult, WORDS, WORDS)))
 PUBLIC: dict[Any, st.SearchStrategy[Any]] = {
     **BLOCKS,
@@ -178,6 +183,15 @@ PUBLIC: dict[Any, st.SearchStrategy[Any]] = {
         open_round=maybe(OPEN_ROUNDS),
         request_id=WORDS,
         correlation_id=WORDS,
+    ),
+    Session: st.builds(
+        Session,
+        id=WORDS,
+        messages=several(MESSAGES),
+        usage=USAGES,
+        metadata=OBJECTS,
+        created_at=TIMES,
+        updated_at=TIMES,
     ),
     Event: st.builds(
         Event,

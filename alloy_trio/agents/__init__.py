@@ -1,0 +1,20 @@
+"""One agent: a conversation that lives."""
+
+from __future__ import annotations
+
+from ._agent import Agent, open_agent
+from ._core import SESSION_END_SECONDS
+from ._options import AgentOptions
+from ._reports import AgentHealth, AgentStatistics
+from ._responses import Request, Responses
+
+__all__ = [
+    "SESSION_END_SECONDS",
+    "Agent",
+    "AgentHealth",
+    "AgentOptions",
+    "AgentStatistics",
+    "Request",
+    "Responses",
+    "open_agent",
+]

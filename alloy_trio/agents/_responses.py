@@ -1,0 +1,74 @@
+"""What was asked without waiting, and what becomes of everything that is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alloy_trio._broadcast import Subscription
+from alloy_trio.values import Result
+
+from ._requests import RequestState, Ticket
+
+if TYPE_CHECKING:
+    from ._agent import Agent
+
+
+class Request:
+    """A request that was sent; :meth:`wait` for it, or :meth:`cancel` it. Nobody has to do either.
+
+    Attributes:
+        id: its name.
+    """
+
+    def __init__(self, agent: Agent, ticket: Ticket) -> None:
+        self._agent = agent
+        self._ticket = ticket
+        self.id = ticket.id
+
+    def __repr__(self) -> str:
+        return f"<Request {self.id} {self.state}>"
+
+    @property
+    def state(self) -> RequestState:
+        """How far it has come."""
+        return self._ticket.state
+
+    async def wait(self) -> Result:
+        """Wait until it has ended.
+
+        Returns:
+            The Result; with status ``"cancelled"`` when it was cancelled by its id.
+
+        Raises:
+            AgentClosed: the agent ended first.
+            RemoteError: the provider failed; its ``result`` is the partial Result.
+
+        *Cancellation*: ends the waiting, not the request.
+        """
+        await self._ticket.finished.wait()
+        return self._ticket.outcome()
+
+    def cancel(self) -> None:
+        """Cancel it, whether it is queued or running; nothing happens when it has ended."""
+        if self._ticket.state in ("queued", "running"):
+            self._agent.cancel(self.id)
+
+
+class Responses:
+    """The Results of an agent's requests, in the order in which they ended; iterate over it."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    def __aiter__(self) -> Responses:
+        return self
+
+    async def __anext__(self) -> Result:
+        """The next Result, waiting for one; ends when the agent has.
+
+        Raises:
+            Lagged: Results were missed before the next one.
+        """
+        message = await self._subscription.__anext__()
+        result: Result = message.value
+        return result
