@@ -8,10 +8,13 @@ from ._events import EventStatistics, EventStream
 from ._options import Options, RunOptions, check_options
 from ._performance import Performance
 from ._run import new_state, performed, resume, run, stream
-from ._surroundings import Inbox, Owner, Surroundings
+from ._surroundings import Here, Inbox, Owner, Surroundings, here
 
 if TYPE_CHECKING:
+    from ._around import session_around
     from ._decisions import Approve, Decision, Deny, Edit
+    from ._log import LoggingMiddleware
+    from ._tool_policy import ToolPolicy
 
 __all__ = [
     "Approve",
@@ -20,22 +23,35 @@ __all__ = [
     "Edit",
     "EventStatistics",
     "EventStream",
+    "Here",
     "Inbox",
+    "LoggingMiddleware",
     "Options",
     "Owner",
     "Performance",
     "RunOptions",
     "Surroundings",
+    "ToolPolicy",
     "check_options",
+    "here",
     "new_state",
     "performed",
     "resume",
     "run",
+    "session_around",
     "stream",
 ]
 
-_LATE = {"Approve": "_decisions", "Decision": "_decisions", "Deny": "_decisions", "Edit": "_decisions"}
-"""What only a paused run needs."""
+_LATE = {
+    "Approve": "_decisions",
+    "Decision": "_decisions",
+    "Deny": "_decisions",
+    "Edit": "_decisions",
+    "LoggingMiddleware": "_log",
+    "ToolPolicy": "_tool_policy",
+    "session_around": "_around",
+}
+"""What a plain run does without."""
 
 
 def __getattr__(name: str) -> Any:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from alloy_trio.tools import Tool, ToolContext, ToolOutput, ToolRound
-from alloy_trio.values import Pause, Text, ToolCallRecord, ToolError, ToolResult, ToolUse
+from alloy_trio.values import Halt, Pause, Text, ToolCallRecord, ToolError, ToolResult, ToolUse
 
 from ._emitter import Emitter
-from ._machine import ToolOutcomes
+from ._steps import ToolOutcomes
 
 if TYPE_CHECKING:
     from alloy_trio._middleware import Middleware, RunInfo
@@ -106,7 +106,14 @@ class Round:
             )
         self._round = self._new_round(calls)
         await self._emitter.wait_for_room()
-        return await self._round.run()
+        try:
+            return await self._round.run()
+        except BaseExceptionGroup as group:
+            # Several calls that halt the run at the same time say one thing.
+            halts, others = group.split(Halt)
+            if halts is None or others is not None:
+                raise
+            raise Halt(*_first(halts).args) from group
 
     def _new_round(self, calls: tuple[ToolUse, ...]) -> ToolRound:
         around = None
@@ -171,6 +178,11 @@ def _record(call: ToolUse, result: ToolResult, ran: ToolCallRecord | None) -> To
             outcome="blocked" if result.is_error else "completed",
         )
     return ran if ran.output == words else attrs.evolve(ran, output=words)
+
+
+def _first(group: BaseExceptionGroup[Halt]) -> Halt:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _words(result: ToolResult) -> str:
