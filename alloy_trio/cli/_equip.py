@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy_trio.values import ConfigurationError
 
-from ._settings import Settings
+from ._settings import MEMORIES, Settings
 
 if TYPE_CHECKING:
     from alloy_trio.abc import Provider
@@ -110,12 +110,20 @@ def _has_slashed_models(preset: Preset | None) -> bool:
 
 
 def choose_tools(settings: Settings) -> tuple[Tool, ...]:
-    """The tools of the settings."""
-    import alloy_trio.tools
+    """The tools of the settings.
 
-    return tuple(
-        alloy_trio.tools.bash_tool(restricted=False)
-        if name == "bash" and settings.bash == "full"
-        else getattr(alloy_trio.tools, name)
-        for name in settings.tools
-    )
+    Raises:
+        ConfigurationError: the sandbox was asked for, and this machine has none; or the memory has no place.
+    """
+    return tuple(_tool(name, settings) for name in settings.tools)
+
+
+def _tool(name: str, settings: Settings) -> Tool:
+    from alloy_trio import tools
+
+    if name == "memory":
+        return tools.memory_tool(store=tools.DirectoryStore(os.path.join(settings.directory, MEMORIES)))
+    if name == "bash" and settings.bash != "restricted":
+        return tools.bash_tool(restricted=False, sandbox="bwrap" if settings.bash == "sandbox" else None)
+    found: Tool = getattr(tools, name)
+    return found

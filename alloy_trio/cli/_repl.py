@@ -2,14 +2,14 @@
 
 Lines are read outside of trio, in the main thread: there readline edits them and Ctrl-C interrupts them as
 in any other program, and no thread is left behind in ``input()``. Each question is a run of its own; what
-binds them together is the conversation, which is handed from one to the next.
+binds them together is the session, which is handed from one to the next.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -21,11 +21,12 @@ from alloy_trio.values import NO_USAGE, ConfigurationError, Message, Result, Tex
 from ._equip import another_model, choose_provider, choose_tools
 from ._interrupts import Interrupts
 from ._render import Activity, AnswerView, OutputLost, one_line, short_input, standard_output, usage_words
-from ._request import FAILED, follow
+from ._request import FAILED, Kept, follow
 from ._settings import Settings, close_to
 
 if TYPE_CHECKING:
     from alloy_trio.abc import Provider
+    from alloy_trio.context import Skill
     from alloy_trio.tools import Tool
 
 _HISTORY_LINES = 1000
@@ -39,6 +40,7 @@ def converse(settings: Settings) -> int:
         settings=settings,
         provider=choose_provider(settings),
         tools=choose_tools(settings),
+        skills=_skills(settings),
         activity=Activity(sys.stderr, output),
     )
     view = AnswerView(output, conversation.activity, streamed=settings.streamed, verbose=settings.verbose)
@@ -61,7 +63,7 @@ def converse(settings: Settings) -> int:
         remember()
         try:
             if question.startswith("/"):
-                if not conversation.command(question):
+                if not conversation.command(question, view):
                     return 0
             else:
                 conversation.ask(question, view)
@@ -78,9 +80,15 @@ class Conversation:
     provider: Provider
     tools: tuple[Tool, ...]
     activity: Activity
-    messages: tuple[Message, ...] = ()
+    kept: Kept = attrs.field(factory=Kept)
+    skills: Mapping[str, Skill] = attrs.field(factory=dict)
     usage: Usage = NO_USAGE
     requests: int = 0
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was said so far."""
+        return self.kept.session.messages if self.kept.session is not None else ()
 
     def say(self, text: str) -> None:
         """Write to the user, not to the conversation."""
@@ -94,7 +102,7 @@ class Conversation:
                     question,
                     provider=self.provider,
                     tools=self.tools,
-                    messages=self.messages,
+                    kept=self.kept,
                     settings=self.settings,
                     view=view,
                     activity=self.activity,
@@ -105,12 +113,17 @@ class Conversation:
                 return
         self.requests += 1
         if ended.result is not None:
-            self.messages = _with_what_was_said(ended.result)
+            self._remember(ended.result)
             self.usage += ended.result.usage
         if interrupts.ends_the_program:
             raise SystemExit(ended.status)
 
-    def command(self, line: str) -> bool:
+    def _remember(self, result: Result) -> None:
+        if self.kept.session is not None:
+            said = _with_what_was_said(result, self.messages)
+            self.kept.session = attrs.evolve(self.kept.session, messages=said)
+
+    def command(self, line: str, view: AnswerView) -> bool:
         """Do what a line that begins with a slash says; returns whether the conversation goes on."""
         name, _, rest = line.partition(" ")
         if name in ("/quit", "/exit"):
@@ -121,12 +134,16 @@ class Conversation:
             "/usage": self._usage,
             "/history": self._history,
             "/tools": self._tools,
+            "/skills": self._skills,
             "/reset": self._reset,
         }
         if name in commands:
             commands[name](rest.strip())
+        elif (skill := self.skills.get(name[1:])) is not None:
+            self.ask(skill.with_input(rest.strip()), view)
         else:
-            self.say(f"there is no command {name}; {close_to(name, (*commands, '/quit'))}")
+            known = (*commands, *(f"/{skill}" for skill in self.skills), "/quit")
+            self.say(f"there is no command {name}; {close_to(name, known)}")
         return True
 
     def _help(self, _: str) -> None:
@@ -136,6 +153,7 @@ class Conversation:
             "/usage           tokens used so far",
             "/history         the conversation so far",
             "/tools           what the model may use",
+            "/skills          instructions for kinds of tasks; /NAME TEXT follows one, with TEXT as its input",
             "/reset           forget the conversation",
             "/quit, /exit     leave, like Ctrl-D",
             "Ctrl-C ends the request that runs and keeps what was said; at the prompt it clears the line.",
@@ -175,17 +193,30 @@ class Conversation:
         if not self.tools:
             self.say("none; give some with --tools")
 
+    def _skills(self, _: str) -> None:
+        for skill in self.skills.values():
+            self.say(f"/{skill.name}: {one_line(skill.description)}")
+        if not self.skills:
+            self.say("none; a skill is a file .alloy/skills/NAME.md, here or in the home directory")
+
     def _reset(self, _: str) -> None:
-        self.messages = ()
+        self.kept.session = None
         self.say("the conversation is forgotten; usage is kept")
 
 
-def _with_what_was_said(result: Result) -> tuple[Message, ...]:
+def _skills(settings: Settings) -> dict[str, Skill]:
+    if not settings.context:
+        return {}
+    from alloy_trio.context import find_skills
+
+    return {skill.name: skill for skill in find_skills(Path(settings.directory))}
+
+
+def _with_what_was_said(result: Result, messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The conversation with the words of an answer that did not come to its end.
 
     The user has read them and may speak of them ("go on"), so the model has to know them.
     """
-    messages = result.messages
     known = any(message.text == result.text for message in messages if message.role == "assistant")
     if not result.text.strip() or known or not messages or messages[-1].role != "user":
         return messages

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import attrs
@@ -10,9 +11,9 @@ import trio
 
 from alloy_trio._scopes import open_service
 from alloy_trio.abc import Provider
-from alloy_trio.loop import stream
+from alloy_trio.loop import EventStream, stream
 from alloy_trio.tools import Tool
-from alloy_trio.values import AlloyError, ConfigurationError, Event, Message, Result, Usage
+from alloy_trio.values import AlloyError, ConfigurationError, Event, Result, Session, Usage
 
 from ._interrupts import Interrupts
 from ._render import Activity, one_line, usage_words
@@ -42,12 +43,19 @@ class Ended:
     result: Result | None
 
 
+@attrs.define(eq=False)
+class Kept:
+    """A conversation between its requests; None before the first."""
+
+    session: Session | None = None
+
+
 def follow(
     prompt: str,
     *,
     provider: Provider,
     tools: Sequence[Tool],
-    messages: Sequence[Message] = (),
+    kept: Kept | None = None,
     settings: Settings,
     view: View,
     activity: Activity,
@@ -55,23 +63,26 @@ def follow(
 ) -> Ended:
     """Run a request and show it; a signal ends it in order.
 
+    Args:
+        kept: the conversation that it is part of, and that has it in it afterwards; None for none.
+
     Raises:
         OutputLost: standard output takes nothing more; the request was cancelled.
     """
     options: dict[str, Any] = {
         "tools": tools,
         "system_prompt": settings.system,
-        "messages": messages,
         "max_turns": settings.max_turns,
         "working_directory": settings.directory,
         "until_tool": settings.until_tool,
         "timeout": settings.timeout,
+        "discover_context": settings.context,
     }
 
     async def show() -> Result:
         scope = trio.CancelScope()
         interrupts.cancels(scope)
-        async with stream(prompt, provider=provider, **options) as events:
+        async with _asked(prompt, kept, provider=provider, **options) as events:
             with scope:
                 async for event in events:
                     view.event(event)
@@ -100,6 +111,23 @@ def follow(
 
     interrupts.hold()
     return trio.run(attempt)
+
+
+@asynccontextmanager
+async def _asked(prompt: str, kept: Kept | None, **options: Any) -> AsyncIterator[EventStream]:
+    if kept is None:
+        async with stream(prompt, **options) as events:
+            yield events
+        return
+    # Each request has a trio run of its own, and so an agent; what binds them together is the session.
+    from alloy_trio.agents import open_agent
+
+    async with open_agent(session=kept.session, **options) as agent:
+        try:
+            async with agent.stream(prompt) as events:
+                yield events
+        finally:
+            kept.session = agent.export_session()
 
 
 def _failed(error: AlloyError, status: int, view: View, activity: Activity) -> Ended:

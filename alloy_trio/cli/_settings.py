@@ -12,8 +12,11 @@ import attrs
 
 from alloy_trio.values import ConfigurationError
 
-TOOLS = ("read", "write", "edit", "bash", "scratchpad")
+TOOLS = ("read", "write", "edit", "bash", "scratchpad", "memory")
 """What ``--tools`` knows."""
+
+MEMORIES = ".alloy/memories"
+"""Where the memory tool keeps its files, in the working directory: from one call of alloy to the next."""
 
 DEFAULT_TOOLS = ("read", "write", "edit", "bash")
 
@@ -28,12 +31,13 @@ class Settings:
         model: a model, perhaps as provider/model.
         base_url: the address to ask instead of the provider's own.
         tools: names of tools.
-        bash: ``"restricted"`` or ``"full"``.
+        bash: ``"restricted"``, ``"sandbox"`` or ``"full"``.
         system: the system prompt.
         directory: the working directory of the tools.
         max_turns: model calls at most.
         until_tool: the tool that has to be called.
         timeout: seconds for a request.
+        context: tell the model what AGENTS.md, .alloy/context and skills say.
         streamed: show the answer while it arrives.
         json: events instead of an answer.
         seed: fixes ids and jitter.
@@ -51,6 +55,7 @@ class Settings:
     max_turns: int = 25
     until_tool: str | None = None
     timeout: float | None = None
+    context: bool = True
     streamed: bool = True
     json: bool = False
     seed: int | None = None
@@ -77,6 +82,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         max_turns=given.max_turns,
         until_tool=given.until_tool,
         timeout=given.timeout,
+        context=not given.no_context,
         streamed=not given.no_stream,
         json=given.json,
         seed=given.seed,
@@ -168,21 +174,26 @@ def _parser() -> argparse.ArgumentParser:
     whole = _number(int, 1, "a whole number, 1 or more")
     seconds = _number(float, 0.001, "a number of seconds above 0")
     any_whole = _number(int, -math.inf, "a whole number")
-    bash = "what the bash tool may do: only read, or anything that you may do (default: restricted)"
+    bash = (
+        "what the bash tool may do: only read (restricted, the default); anything, but shut in: only DIR can be "
+        "written, home directories are empty, no network (sandbox, needs bubblewrap); all that you may do (full)"
+    )
     add = parser.add_argument
     add("-p", "--prompt", metavar="TEXT", help="the question; text that is piped in is added to it")
     add("--provider", metavar="NAME", help="who is asked (default: the first whose key is set)")
     add("--model", metavar="NAME", help="the model, or provider/model")
     add("--base-url", metavar="URL", help="the address to ask, as the vendor's own SDK wants it")
-    tools = f"of {','.join(TOOLS)}; or none (default: %(default)s)"
+    tools = f"of {','.join(TOOLS)}; or none (default: %(default)s); memory keeps its files in DIR/{MEMORIES}"
     add("--tools", metavar="LIST", default=",".join(DEFAULT_TOOLS), help=tools)
-    add("--bash", choices=("restricted", "full"), default="restricted", help=bash)
+    add("--bash", choices=("restricted", "sandbox", "full"), default="restricted", help=bash)
     add("--system", metavar="TEXT", help="the system prompt")
     add("--dir", metavar="DIR", default=".", help="the working directory of the tools (default: this one)")
     add("--max-turns", metavar="N", type=whole, default=25, help="model calls at most (default: %(default)s)")
     add("--until-tool", metavar="NAME", help="go on until this tool was called successfully")
     add("--timeout", metavar="SECONDS", type=seconds, help="for the whole request")
     add("--no-stream", action="store_true", help="print nothing but the final answer, when it is there")
+    no_context = "leave out AGENTS.md, .alloy/context/*.md and skills (of home, the git root and DIR)"
+    add("--no-context", action="store_true", help=no_context)
     add("--json", action="store_true", help="print one event per line instead of the answer")
     add("--seed", metavar="N", type=any_whole, help="fixes ids and random delays")
     add("--verbose", action="store_true", help="show turns and usage too")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import attrs
 import trio
 
-from alloy_trio.context import discover, skill_tool, system_prompt
 from alloy_trio.values import ConfigurationError
 
 from ._options import Options
@@ -19,6 +21,13 @@ async def with_context(options: Options) -> Options:
 
     *Cancellation*: nothing is left.
     """
+    options = attrs.evolve(options, discover_context=False)
+    if not _may_be_found(options.working_directory):
+        await trio.lowlevel.checkpoint()
+        return options
+    # Most directories have nothing of the kind, and need not pay for what reads it.
+    from alloy_trio.context import discover, skill_tool, system_prompt
+
     found = await trio.to_thread.run_sync(discover, options.working_directory)
     tools = options.tools
     if found.skills:
@@ -30,4 +39,15 @@ async def with_context(options: Options) -> Options:
             )
         tools = (*tools, offered)
     prompt = system_prompt(options.system_prompt, found.files, found.skills)
-    return attrs.evolve(options, system_prompt=prompt, tools=tools, discover_context=False)
+    return attrs.evolve(options, system_prompt=prompt, tools=tools)
+
+
+def _may_be_found(directory: Path) -> bool:
+    """Whether one of the places, or a directory on the way to the git root, has anything to look into."""
+    here = Path(os.path.realpath(directory))
+    home = Path(os.path.expanduser("~"))
+    return any(
+        os.path.lexists(os.path.join(place, name))
+        for place in (home, here, *here.parents)
+        for name in ("AGENTS.md", ".alloy")
+    )

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from alloy_trio.providers import PROVIDERS, Scripted
+from alloy_trio.tools import bash_tool
 from alloy_trio.values import (
     Completion,
+    ConfigurationError,
     Message,
     Overloaded,
     QuotaExhausted,
     Text,
+    ToolResult,
     ToolUse,
     Usage,
 )
@@ -46,6 +49,21 @@ def test_what_is_said_before_a_tool_call_stands_on_its_own_line(alloy: Alloy) ->
     assert (called.status, called.out) == (0, "Let me see.\nNothing there.\n")
 
 
+def test_what_one_call_remembers_the_next_one_finds(alloy: Alloy, tmp_path: Path) -> None:
+    where = ("--tools", "memory", "--dir", str(tmp_path))
+    note = {"command": "create", "path": "/memories/colour.md", "file_text": "blue"}
+    assert (
+        alloy("-p", "learn", *where, provider=Scripted([[ToolUse("", "memory", note)], "Done."])).status == 0
+    )
+    look = {"command": "view", "path": "/memories/colour.md"}
+    model = Scripted([[ToolUse("", "memory", look)], "Blue."])
+    assert alloy("-p", "recall", *where, provider=model).out == "Blue.\n"
+    (result,) = model.requests[1].messages[-1].content
+    assert isinstance(result, ToolResult)
+    assert str(result.content).endswith("\tblue")
+    assert (tmp_path / ".alloy" / "memories" / "default" / "colour.md").read_text() == "blue"
+
+
 def test_without_streaming_only_the_answer_is_printed(alloy: Alloy) -> None:
     model = Scripted(
         [[Text("Let me see."), ToolUse("", "scratchpad", {"action": "list"})], "Nothing there.\n"]
@@ -61,6 +79,14 @@ def test_the_settings_reach_the_model(alloy: Alloy) -> None:
     assert request.system == "Be short."
     assert [tool.name for tool in request.tools] == ["read", "bash"]
     assert request.messages[-1].text == "hello"
+
+
+def test_what_the_project_says_reaches_the_model_unless_it_is_left_out(alloy: Alloy, tmp_path: Path) -> None:
+    (tmp_path / "AGENTS.md").write_text("Speak plainly.")
+    for arguments, told in (((), True), (("--no-context",), False)):
+        model = Scripted(["fine"])
+        alloy("-p", "hello", "--system", "Be short.", "--dir", str(tmp_path), *arguments, provider=model)
+        assert ("Speak plainly." in (model.requests[0].system or "")) == told
 
 
 def test_a_pipe_that_stays_open_and_silent_does_not_hang_a_question_that_was_given(
@@ -213,7 +239,7 @@ def test_without_a_provider_the_first_with_a_key_is_asked(
         (("-p", "x", "--provider", "anthropic"), "ANTHROPIC_API_KEY"),
         (("-p", "x", "--dir", "/does/not/exist"), "does not exist"),
         (("-p", "x", "--dir", __file__), "is not a directory"),
-        (("-p", "x", "--bash", "sandbox"), "restricted"),
+        (("-p", "x", "--bash", "open"), "'restricted', 'sandbox', 'full'"),
         (("-p", "x", "--max-turns", "0"), "'0' is not a whole number, 1 or more"),
         (("-p", "x", "--timeout", "soon"), "'soon' is not a number of seconds above 0"),
         (("-p", "x", "--timeout", "nan"), "'nan' is not a number of seconds above 0"),
@@ -262,6 +288,31 @@ def test_the_tools_of_the_settings_are_made(alloy: Alloy, tmp_path: Path) -> Non
     assert refused.out.startswith("That did not work: ")
     assert alloy(*question, "--bash", "full").status == 0
     assert (tmp_path / "made.txt").read_text() == "made\n"
+
+
+def test_the_sandbox_writes_the_working_directory_and_nothing_else(alloy: Alloy, tmp_path: Path) -> None:
+    try:
+        bash_tool(sandbox="bwrap")
+    except ConfigurationError as exc:
+        pytest.skip(str(exc))
+    (tmp_path / "work").mkdir()
+    options = ("--provider", "demo", "--dir", str(tmp_path / "work"), "--bash", "sandbox")
+    assert alloy("-p", "run `echo made > made.txt`", *options).status == 0
+    assert (tmp_path / "work" / "made.txt").read_text() == "made\n"
+    alloy("-p", "run `echo made > ../made.txt`", *options)
+    assert not (tmp_path / "made.txt").exists()
+
+
+def test_without_bubblewrap_the_sandbox_is_an_error_that_names_the_package(
+    alloy: Alloy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alloy_trio.tools._sandbox.SEARCHED", (str(tmp_path),))
+    called = alloy("-p", "run `echo made`", "--provider", "demo", "--bash", "sandbox")
+    assert (called.status, called.out) == (2, "")
+    assert "install the package bubblewrap" in called.err
+    assert called.err.count("\n") == 1
+    # Without the tool there is nothing to put into it.
+    assert alloy("-p", "hello", "--provider", "demo", "--bash", "sandbox", "--tools", "read").status == 0
 
 
 def test_control_characters_are_shown_on_a_terminal_and_kept_in_a_pipe() -> None:

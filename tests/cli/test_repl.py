@@ -122,6 +122,19 @@ def test_a_conversation_is_kept_from_question_to_question(
     assert screen.process.wait(PATIENCE_SECONDS) == 0
 
 
+def test_skills_are_commands(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    skills = tmp_path / "project" / ".alloy" / "skills"
+    skills.mkdir(parents=True)
+    (tmp_path / "project" / "made.toml").write_text('colour = "blue"\n')
+    head = "---\ndescription: Tells a value\n---\n"
+    (skills / "tell.md").write_text(f"{head}Read made.toml and tell me the {{{{input}}}}")
+    screen = terminal("--provider", "demo", "--dir", str(tmp_path / "project"))
+    screen.read_until(PROMPT)
+    assert "/tell: Tells a value" in screen.ask("/skills")
+    assert "The colour is blue" in screen.ask("/tell colour")
+    assert "did you mean /tell?" in screen.ask("/tel colour")
+
+
 def test_an_interrupt_ends_the_request_and_keeps_the_conversation(
     terminal: Callable[..., Terminal], host: Any
 ) -> None:
