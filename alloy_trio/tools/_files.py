@@ -1,34 +1,30 @@
 """The file tools: read, write and edit.
 
-They are plain functions, so each call runs in a worker thread and a slow disk holds up nobody. Writing goes
-to a new file beside the old one, which then takes its place in one step: a reader sees the old text or
-the new, a full disk or a kill harms neither, and another name of the same file keeps its bytes.
+They are plain functions, so each call runs in a worker thread and a slow disk holds up nobody. What they open is
+reached by a walk that does not leave the allowed directories (:mod:`._walk`), what they write takes the place of the
+old file in one step (:mod:`._replacing`).
 """
 
 from __future__ import annotations
 
-import codecs
 import errno
-import functools
-import operator
+import io
 import os
-import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 from alloy_trio.values import Image, ToolError
 
-from ._edits import applied, changes_of, diff
-from ._paths import check, resolve
-from ._problems import close_match
-from ._threads import stop_if_cancelled
+from ._diff import diff
+from ._edits import Change, Replacement, applied, changes_of, composed
+from ._encodings import Encoded, as_utf_8, checked, is_utf_16, presentable
+from ._opening import content_of, opened
+from ._pages import PAGE_CHARS, page
+from ._replacing import replace, status_of
+from ._seen import HASHED_BYTES, check_unchanged, remember, turn
 from ._tool import ToolContext, ToolOutput, tool
-
-READ_CHARS = 40_000
-"""Characters of text that one read returns at most, some 10,000 tokens; the rest is read page by page."""
+from ._walk import walked
 
 MAX_IMAGE_BYTES = 5_000_000
 """The vendors' common limit for one picture."""
@@ -36,22 +32,27 @@ MAX_IMAGE_BYTES = 5_000_000
 MAX_EDIT_BYTES = 20_000_000
 """A file that is edited is held in memory, several times over."""
 
-MAX_READ_CHARS = 200_000_000
-"""A file is read through to count its lines; beyond this, that takes too long."""
+MAX_EDITS = 100
+"""Replacements of one call; each of them is one pass over the file."""
 
-_CHUNK = 1 << 16
-_LISTED = 50
+_SMALL = 1_000_000
+_HEAD = 8192
 _IMAGES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF87a": "image/gif",
     b"GIF89a": "image/gif",
 }
-_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-@tool(max_result_chars=READ_CHARS + 2_000)
-def read(path: str, context: ToolContext, offset: int | None = None, limit: int | None = None) -> ToolOutput:
+@tool(max_result_chars=PAGE_CHARS + 2_000)
+def read(
+    path: str,
+    context: ToolContext,
+    offset: int | None = None,
+    limit: int | None = None,
+    skip: int | None = None,
+) -> ToolOutput:
     """Read a text file, or look at a picture (PNG, JPEG, GIF, WebP).
 
     A long file comes in pages: a note at the end says which lines were shown and how to go on.
@@ -60,24 +61,39 @@ def read(path: str, context: ToolContext, offset: int | None = None, limit: int 
         path: the file, relative to the working directory or absolute
         offset: the first line to show, counted from 1; the beginning of the file if left out
         limit: how many lines to show at most; as many as fit if left out
+        skip: how many bytes of the first line to leave out; only for going on in a line that is too long for one
+            page, with the number from the note
     """
     first = 1 if offset is None else offset
-    if first < 1 or (limit is not None and limit < 1):
-        raise ToolError("offset and limit count lines, and start at 1")
-    resolved = resolve(path, context, for_write=False)
-    with _explained(path, "read"), _opened(resolved, path, context) as file:
-        head = file.read(8192)
+    if first < 1 or (limit is not None and limit < 1) or (skip is not None and skip < 0):
+        raise ToolError("offset and limit count lines, and start at 1; skip counts bytes, and starts at 0")
+    with (
+        _explained(path, "read"),
+        walked(path, context, for_write=False) as place,
+        opened(place, path) as file,
+    ):
+        status = os.fstat(file.fileno())
+        size = status.st_size
+        content = file.read(_SMALL + 1) if size <= _SMALL else None
+        if content is not None and len(content) > _SMALL:
+            content = None  # it grows while it is read
+            file.seek(0)
+        remember(context, place, status, content)
+        source: IO[bytes] = file if content is None else io.BytesIO(content)
+        head = source.read(_HEAD)
         kind = _picture(head)
         if kind is not None:
-            return _image(file, head, kind, path)
-        encoding = next((name for bom, name in _BOMS.items() if head.startswith(bom)), "utf-8")
-        if b"\0" in head and encoding != "utf-16":
-            size = os.fstat(file.fileno()).st_size
+            return _image(source, head, kind, path)
+        source.seek(0)
+        if content is not None:
+            size = len(content)
+        if is_utf_16(head):
+            source, size = as_utf_8(source, size, path)
+        elif b"\0" in head:
             raise ToolError(
                 f"{path} is not text ({size} bytes with NUL among them); read shows text and pictures"
             )
-        file.seek(0)
-        return ToolOutput(_page(_decoded(file, encoding), first, limit))
+        return ToolOutput(page(source, size, first, limit, skip or 0))
 
 
 @tool(concurrent=False)
@@ -88,18 +104,34 @@ def write(path: str, content: str, context: ToolContext) -> str:
         path: the file, relative to the working directory or absolute
         content: all of its new text
     """
-    resolved = resolve(path, context, for_write=True)
-    with _explained(path, "write"):
-        existed = resolved.exists()
-        resolved.parent.mkdir(parents=True, exist_ok=True)
-        _replace(resolved, path, _encoded(content))
+    raw = checked(content, "content").encode()
+    with _explained(path, "write"), walked(path, context, for_write=True) as place:
+        if not place.names:
+            raise ToolError(f"{path} is a directory, so it is left as it is")
+        if path.endswith(("/", "/.")):
+            raise ToolError(f"{path} ends like the name of a directory; name a file")
+        name = place.names[-1]
+        with turn(place), place.parent() as directory:
+            old = status_of(name, directory, path)
+            if old is not None:
+                check_unchanged(
+                    context, place, path, old, lambda: content_of(name, directory, path, HASHED_BYTES)
+                )
+            remember(context, place, replace(name, directory, raw, old, path), raw)
     lines = content.count("\n") + (not content.endswith("\n") and content != "")
-    return f"{'Replaced' if existed else 'Created'} {path}: {lines} lines, {len(content)} characters."
+    return f"{'Created' if old is None else 'Replaced'} {path}: {lines} lines, {len(content)} characters."
 
 
 @tool(concurrent=False)
-def edit(path: str, old: str, new: str, context: ToolContext, replace_all: bool = False) -> ToolOutput:
-    """Replace a piece of text in a file. The answer shows what changed.
+def edit(
+    path: str,
+    context: ToolContext,
+    old: str | None = None,
+    new: str | None = None,
+    replace_all: bool = False,
+    edits: list[Replacement] | None = None,
+) -> ToolOutput:
+    """Replace text in a file: one piece (old and new), or several at once (edits). The answer shows what changed.
 
     Args:
         path: the file, relative to the working directory or absolute
@@ -107,90 +139,69 @@ def edit(path: str, old: str, new: str, context: ToolContext, replace_all: bool 
             just once, so give enough of what is around it
         new: the text to put there
         replace_all: replace every place where old stands, instead of the only one
+        edits: several replacements, instead of old and new; they are made in this order, all of them or none
     """
-    if not old:
-        raise ToolError("old is empty, so there is no place to edit; give text of the file, or use write")
-    resolved = resolve(path, context, for_write=True)
-    with _explained(path, "edit"):
-        with _opened(resolved, path, context) as file:
-            if os.fstat(file.fileno()).st_size > MAX_EDIT_BYTES:
-                raise ToolError(f"{path} has more than {MAX_EDIT_BYTES} bytes, too many to edit")
-            raw = file.read()
-        try:
-            before = raw.decode()
-        except UnicodeDecodeError as exc:
-            raise ToolError(f"{path} is not UTF-8 text (byte {exc.start}), so it is left as it is") from None
-        changes = changes_of(before, old, new, everywhere=replace_all, path=path)
-        shown = diff(before, changes, path)
-        _replace(resolved, path, _encoded(applied(before, changes)))
-    places = "1 place" if len(changes) == 1 else f"{len(changes)} places"
-    return ToolOutput(f"Edited {path} in {places}:\n{shown}", {"replaced": len(changes)})
+    wanted = _wanted(old, new, replace_all, edits)
+    with _explained(path, "edit"), walked(path, context, for_write=True) as place, turn(place):
+        with opened(place, path) as file:
+            status = os.fstat(file.fileno())
+            raw = file.read(MAX_EDIT_BYTES + 1)
+        if len(raw) > MAX_EDIT_BYTES:
+            raise ToolError(f"{path} has more than {MAX_EDIT_BYTES} bytes, too many to edit")
+        check_unchanged(context, place, path, status, lambda: raw)
+        name = place.names[-1]
+        before = Encoded.of(raw, path)
+        changes, text, count = _changed(before, wanted, path)
+        shown = presentable(diff(before.text, changes, path))
+        status_of(name, place.directory, path)
+        content = before.bytes_of(text)
+        remember(context, place, replace(name, place.directory, content, status, path), content)
+    places = "1 place" if count == 1 else f"{count} places"
+    return ToolOutput(f"Edited {path} in {places}:\n{shown}", {"replaced": count})
 
 
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as exc:
-        raise ToolError(
-            f"character {exc.start} is half of a surrogate pair, which no file can hold"
-        ) from None
+def _wanted(
+    old: str | None, new: str | None, replace_all: bool, edits: list[Replacement] | None
+) -> list[Replacement]:
+    if edits:
+        if old or new:
+            raise ToolError("old and new are given, and edits too; give one of both")
+        if len(edits) > MAX_EDITS:
+            raise ToolError(f"these are {len(edits)} edits, and one call may have {MAX_EDITS}")
+        wanted = edits
+    elif old is None or new is None:
+        raise ToolError('give old and new, or edits; to delete text, give new as ""')
+    else:
+        wanted = [Replacement(old, new, replace_all)]
+    for each in wanted:
+        if not each.old:
+            raise ToolError("old is empty, so there is no place to edit; give text of the file, or use write")
+        checked(each.old, "old")
+        checked(each.new, "new")
+    return wanted
 
 
-def _decoded(file: IO[bytes], encoding: str) -> Iterator[str]:
-    """The text in chunks. What is no text is replaced, also a character that the end of the file cuts."""
-    decode = codecs.getincrementaldecoder(encoding)("replace").decode
-    while raw := file.read(_CHUNK):
-        stop_if_cancelled()
-        yield decode(raw)
-    yield decode(b"", True)
-
-
-def _page(chunks: Iterator[str], first: int, limit: int | None) -> str:
-    shown: list[str] = []
-    room = READ_CHARS
-    number = 0
-    more = False
-    for number, (line, length) in enumerate(_lines(chunks), 1):
-        if number < first:
-            continue
-        if more or (limit is not None and number >= first + limit) or (shown and length >= room):
-            more = True
-            continue
-        if length >= room:
-            line = f"{line[:room]} [... {length - room} characters of this line are not shown]"
-        shown.append(line)
-        room -= len(line) + 1
-    if number == 0:
-        return "(the file is empty)"
-    if not shown:
-        raise ToolError(f"there is no line {first}; the file has {number} lines")
-    text = "\n".join(shown)
-    last = first + len(shown) - 1
-    if more:
-        return f"{text}\n[lines {first} to {last} of {number}; go on with offset={last + 1}]"
-    return text if first == 1 else f"{text}\n[lines {first} to {last}, the end of the file]"
-
-
-def _lines(chunks: Iterator[str]) -> Iterator[tuple[str, int]]:
-    """Lines as they end in ``\\n``: not at a form feed or U+2028, where str.splitlines would cut too.
-
-    Each with its length, and of its text no more than a page can show: a file may be one line.
-    """
-    kept, length, read = "", 0, 0
-    for chunk in chunks:
-        read += len(chunk)
-        if read > MAX_READ_CHARS:
+def _changed(before: Encoded, wanted: list[Replacement], path: str) -> tuple[list[Change], str, int]:
+    """What the replacements change, the text after them, and at how many places."""
+    changes: list[Change] = []
+    text, count = before.text, 0
+    for number, each in enumerate(wanted, 1):
+        which = "" if len(wanted) == 1 else f"edit {number} of {len(wanted)}: "
+        if before.damaged_at is not None and not each.new.isascii():
             raise ToolError(
-                f"the file has more than {MAX_READ_CHARS} characters; look for what you need with grep"
+                f"{which}{path} is not UTF-8 text (byte {before.damaged_at}), so only ASCII can be put into it; "
+                "nothing was changed"
             )
-        first, *others = chunk.split("\n")
-        kept += first[: READ_CHARS + 1 - len(kept)] if len(kept) <= READ_CHARS else ""
-        length += len(first)
-        for other in others:
-            yield kept.removesuffix("\r"), length
-            kept, length = other[: READ_CHARS + 1], len(other)
-    if length:
-        yield kept.removesuffix("\r"), length
+        try:
+            found = changes_of(text, each.old, each.new, everywhere=each.replace_all, path=path)
+        except ToolError as exc:
+            raise ToolError(f"{which}{presentable(str(exc))}") from None
+        changes = composed(len(before.text), changes, found) if changes else found
+        text = applied(text, found)
+        count += len(found)
+    if text == before.text:
+        raise ToolError("the edits undo each other, so nothing would change")
+    return changes, text, count
 
 
 def _picture(head: bytes) -> str | None:
@@ -204,98 +215,6 @@ def _image(file: IO[bytes], head: bytes, kind: str, path: str) -> ToolOutput:
     if len(data) > MAX_IMAGE_BYTES:
         raise ToolError(f"{path} is a picture of more than {MAX_IMAGE_BYTES} bytes, too large to look at")
     return ToolOutput(f"{path} ({kind}, {len(data)} bytes)", blocks=(Image(kind, data),))
-
-
-@contextmanager
-def _opened(resolved: Path, path: str, context: ToolContext) -> Iterator[IO[bytes]]:
-    """Open a regular file for reading. Nothing else: a pipe or a device could block, or have no end."""
-    try:
-        # O_NONBLOCK: opening a pipe would wait for its writer before we could see that it is one.
-        number = os.open(resolved, _flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
-    except FileNotFoundError:
-        raise ToolError(f"{path} is not there{_similar(resolved, context)}") from None
-    try:
-        mode = os.fstat(number).st_mode
-        if stat.S_ISDIR(mode):
-            raise ToolError(f"{path} is a directory; {_listing(resolved)}")
-        if not stat.S_ISREG(mode):
-            raise ToolError(f"{path} is not a regular file but a device, pipe or socket, which is not opened")
-        with open(number, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(number)
-
-
-def _similar(resolved: Path, context: ToolContext) -> str:
-    parent = resolved.parent
-    try:
-        check(parent, str(parent), context)
-    except ToolError:
-        return ""  # one file is allowed, not what lies beside it
-    if not parent.is_dir():
-        return "; neither is the directory that it should be in"
-    match = close_match(resolved.name, [each.name for each in parent.iterdir()])
-    return f"; did you mean {match}?" if match else f"; {_listing(parent)}"
-
-
-def _listing(directory: Path) -> str:
-    names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in directory.iterdir())
-    if not names:
-        return "the directory is empty"
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"the directory holds {', '.join(names[:_LISTED])}{more}"
-
-
-def _replace(resolved: Path, path: str, content: bytes) -> None:
-    """Put a new file in the place of the old one, in one step, with the old one's mode and owner."""
-    old = resolved.stat() if resolved.exists() else None
-    if old is not None and not stat.S_ISREG(old.st_mode):
-        kind = "a directory" if stat.S_ISDIR(old.st_mode) else "no regular file"
-        raise ToolError(f"{path} is {kind}, so it is left as it is")
-    if old is not None and not _may_be_written(resolved, old):
-        mode = f"{stat.S_IMODE(old.st_mode):04o}"
-        raise ToolError(f"{path} is protected against writing (mode {mode}), so it is left as it is")
-    temporary = resolved.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb"
-        ) as file:
-            if old is not None:
-                _take_over(file.fileno(), old)
-            file.write(content)
-            file.flush()
-            # Without it, a crash of the machine may leave the new name with no bytes in it.
-            os.fsync(file.fileno())
-        os.replace(temporary, resolved)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _may_be_written(resolved: Path, old: os.stat_result) -> bool:
-    """Whether the file itself may be written: to replace it, its directory's rights would be enough."""
-    # Root may write anything; that somebody took all rights to write away still means something.
-    if not old.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
-        return False
-    return os.access(resolved, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _flags(*names: str) -> int:
-    """Flags for os.open: those of them that this platform has."""
-    return functools.reduce(operator.or_, (getattr(os, name, 0) for name in names))
-
-
-def _take_over(number: int, old: os.stat_result) -> None:
-    if not hasattr(os, "fchown"):
-        return  # Windows: a new file has its directory's rights
-    new = os.fstat(number)
-    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        try:
-            os.fchown(number, old.st_uid, old.st_gid)
-        except PermissionError:
-            # Only root may give files away; somebody else's file that we may replace becomes ours.
-            pass
-    os.fchmod(number, stat.S_IMODE(old.st_mode))
 
 
 @contextmanager
