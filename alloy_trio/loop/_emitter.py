@@ -17,7 +17,8 @@ import attrs
 import trio
 
 from alloy_trio._seed import source
-from alloy_trio.values import ErrorInfo, Event, EventName, Usage
+from alloy_trio._watching import watcher
+from alloy_trio.values import ErrorInfo, Event, EventName, Result, Usage
 
 SENDS_IN_A_ROW = 16
 """Puts after which other tasks get a turn though there was room: whoever does nothing else must not starve them."""
@@ -156,6 +157,8 @@ class Emitter:
         self.seq = 0
         self._now_ms = source().now_ms
         self._sends = 0
+        self._watcher = watcher.get()
+        self._watched: list[Event] = []
 
     @trio.lowlevel.enable_ki_protection
     def emit(self, name: EventName, payload: Any) -> int:
@@ -189,9 +192,16 @@ class Emitter:
         if self.into is not None:
             await self.into.wait_for_room()
 
+    def tell(self, result: Result) -> None:
+        """Tell who watches what the run came to; after its last event."""
+        if self._watcher is not None:
+            self._watcher(result, self._watched)
+
     @trio.lowlevel.enable_ki_protection
     def _put(self, items: Sequence[tuple[EventName, Any]]) -> None:
         into = self.into
+        if self._watcher is not None:
+            self._watch(items)
         if into is None:
             self.seq += len(items)
             return
@@ -208,6 +218,13 @@ class Emitter:
             append(_new_event(name, seq, correlation_id, turn, ts_ms, payload, parent_id))
         self.seq = seq
         into.wake_reader()
+
+    def _watch(self, items: Sequence[tuple[EventName, Any]]) -> None:
+        at = self._now_ms()
+        for number, (name, payload) in enumerate(items, self.seq + 1):
+            self._watched.append(
+                _new_event(name, number, self.correlation_id, self.turn, at, payload, self.parent_id)
+            )
 
 
 def usage_payload(usage: Usage) -> dict[str, Any]:

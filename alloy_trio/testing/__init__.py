@@ -15,7 +15,11 @@ from ._exchanges import (
     ReplayRequest,
     Reset,
 )
+from ._invariants import assert_events_well_formed, assert_valid_history
+from ._leaks import no_leaks
 from ._replay_server import Check, Match, ReplayServer, ReplayStatistics, open_replay_server
+from ._seeded import Clock, run_seeded
+from ._sweeps import Script, SweepFailure, SweepReport, cancel_sweep
 
 __all__ = [
     # a model that follows a script
@@ -38,4 +42,16 @@ __all__ = [
     "Answer",
     "Garbage",
     "BAD_GATEWAY",
+    # what has to hold of every run
+    "assert_valid_history",
+    "assert_events_well_formed",
+    "no_leaks",
+    # runs again and again, disturbed each time elsewhere
+    "cancel_sweep",
+    "Script",
+    "SweepReport",
+    "SweepFailure",
+    # runs that can be repeated exactly
+    "run_seeded",
+    "Clock",
 ]
