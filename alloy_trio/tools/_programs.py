@@ -1,44 +1,23 @@
-"""What the restricted bash tool runs, with which options; pure data and the reading of it.
+"""Commands checked against the table of what may run; pure.
 
-An option that is not listed is refused: nothing here writes, starts another program, follows links out of
-the allowed directories or never ends. Long options have to be written out.
+What comes out is one command whose every word is known: an option, its value, a pattern, a file.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Set as AbstractSet
 
 import attrs
 
+from ._options import INSTEAD, PROGRAMS, Kind, Program
 from ._restricted import Command, Word, refused
 
-Kind = Literal["", "text", "number", "path", "format", "text?", "number?"]
-"""What an option's value is; ``""`` for none, ``?`` for one that is given with ``=`` or not at all."""
-
-_NUMBER = re.compile(r"[+-]?\d{1,12}([kKMG]i?B?|b)?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,12}([kKMG]i?B?|b)?")
+_COUNT = re.compile(r"-[0-9]{1,9}")
 _FORMATS = ("oneline", "short", "medium", "full", "fuller", "reference", "raw", "email")
-
-
-@attrs.frozen(kw_only=True)
-class Program:
-    """The options of one program.
-
-    Args:
-        flags: letters without a value.
-        letters: letters with a value.
-        long: words, each with the kind of its value.
-        counts: whether ``-5`` is an option.
-        pattern_first: whether the first operand is a pattern and no path, unless an option gave one.
-        revisions: whether an operand may also be a revision, so that it need not name a file.
-    """
-
-    flags: str
-    letters: dict[str, Kind] = attrs.field(factory=dict)
-    long: dict[str, Kind] = attrs.field(factory=dict)
-    counts: bool = False
-    pattern_first: bool = False
-    revisions: bool = False
+_RUNS = re.compile(r"%[-+ ]?(G|\(describe)")
+"""Parts of a format for which git starts a program: one that the configuration names, or itself once more."""
 
 
 @attrs.frozen
@@ -48,7 +27,7 @@ class Argument:
     Args:
         word: as it was written.
         path: the part of it that names a file, or None; may be a glob if ``operand``.
-        operand: whether it is an operand and no option.
+        operand: whether its globs are expanded.
     """
 
     word: Word
@@ -56,202 +35,170 @@ class Argument:
     operand: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Invocation:
-    """One program with its arguments, all of them allowed."""
+    """One program with its arguments, all of them allowed.
+
+    Args:
+        program: its name.
+        subcommand: git's, or None.
+        directory: git's ``-C``, or None.
+        arguments: in the order in which the program gets them.
+        free: whether its user may do anything, so that no path is looked at.
+    """
 
     program: str
-    subcommand: str | None
-    arguments: tuple[Argument, ...]
+    subcommand: str | None = None
+    directory: str | None = None
+    arguments: tuple[Argument, ...] = ()
+    free: bool = False
 
 
-def _long(words: str, kind: Kind = "") -> dict[str, Kind]:
-    return dict.fromkeys(words.split(), kind)
+_END = Argument(Word("--", (True, True)))
 
 
-_DIFF: dict[str, Kind] = {
-    **_long(
-        "patch no-patch raw stat numstat shortstat summary name-only name-status cached staged no- "
-        "renames minimal patience histogram full-index binary text ignore-all-space ignore-space- "
-        "change ignore-space-at-eol ignore-blank-lines ignore-cr-at-eol exit-code quiet check no-color "
-        "no-prefix function-context merge-base patch-with-stat pickaxe-all pickaxe-regex reverse no- "
-        "relative"
-    ),
-    **_long("unified inter-hunk-context", "number"),
-    **_long("diff-filter diff-algorithm", "text"),
-    **_long("color color-words word-diff relative find-renames find-copies abbrev", "text?"),
-}
-
-PROGRAMS: dict[str, Program] = {
-    "ls": Program(
-        flags="1AaBbCcdFfGghiklmnNopQqRrSstUuvXxZ",
-        letters={"I": "text", "T": "number", "w": "number"},
-        long={
-            **_long(
-                "all almost-all author escape directory classify full-time group-directories-first no- "
-                "group human-readable si inode kibibytes numeric-uid-gid literal hide-control-chars "
-                "quote-name reverse recursive size file-type"
-            ),
-            **_long(
-                "sort time time-style format indicator-style hide ignore quoting-style block-size", "text"
-            ),
-            **_long("color", "text?"),
-        },
-    ),
-    "cat": Program(
-        flags="AbEensTtuv",
-        long=_long("show-all number-nonblank show-ends number squeeze-blank show-tabs show-nonprinting"),
-    ),
-    "grep": Program(
-        flags="EFGPiyvwxcLlqsobHhnTZzraUI",
-        letters={"e": "text", "f": "path", "m": "number", "A": "number", "B": "number", "C": "number"},
-        long={
-            **_long(
-                "extended-regexp fixed-strings basic-regexp perl-regexp ignore-case no-ignore-case "
-                "invert-match word-regexp line-regexp count files-without-match files-with-matches "
-                "quiet silent no-messages only-matching byte-offset with-filename no-filename line- "
-                "number initial-tab null null-data recursive text"
-            ),
-            **_long("regexp label include exclude exclude-dir binary-files group-separator", "text"),
-            **_long("file exclude-from", "path"),
-            **_long("max-count after-context before-context context", "number"),
-            **_long("color colour", "text?"),
-        },
-        counts=True,
-        pattern_first=True,
-    ),
-    "wc": Program(flags="cmlLw", long=_long("bytes chars lines max-line-length words")),
-    "head": Program(
-        flags="qvz",
-        letters={"n": "number", "c": "number"},
-        long={**_long("quiet silent verbose zero-terminated"), **_long("lines bytes", "number")},
-        counts=True,
-    ),
-    "tail": Program(
-        flags="qvz",
-        letters={"n": "number", "c": "number"},
-        long={**_long("quiet silent verbose zero-terminated"), **_long("lines bytes", "number")},
-        counts=True,
-    ),
-    "git status": Program(
-        flags="sbz",
-        long={
-            **_long("short branch long show-stash no-renames no-ahead-behind"),
-            **_long("porcelain untracked-files ignored column", "text?"),
-        },
-        revisions=True,
-    ),
-    "git diff": Program(
-        flags="pswbazRWu",
-        letters={"U": "number", "S": "text", "G": "text"},
-        long=_DIFF,
-        revisions=True,
-    ),
-    "git log": Program(
-        flags="pswbazRWuigEFP",
-        letters={"n": "number", "U": "number", "S": "text", "G": "text"},
-        long={
-            **_DIFF,
-            **_long(
-                "oneline graph all branches tags remotes no-decorate abbrev-commit no-abbrev-commit "
-                "follow merges no-merges first-parent topo-order date-order author-date-order boundary "
-                "left-right cherry-pick full-history simplify-merges regexp-ignore-case invert-grep "
-                "extended-regexp fixed-strings perl-regexp all-match parents children no-notes full- "
-                "diff"
-            ),
-            **_long("max-count skip min-parents max-parents", "number"),
-            **_long("author committer grep since after until before date", "text"),
-            **_long("format pretty", "format"),
-            **_long("decorate", "text?"),
-        },
-        counts=True,
-        revisions=True,
-    ),
-}
-
-
-def allowed(command: Command) -> Invocation:
+def allowed(command: Command, *, more: AbstractSet[str] = frozenset()) -> Invocation:
     """Check a command against the table.
+
+    Args:
+        command: its words.
+        more: names of programs that may be run with any arguments.
 
     Raises:
         ToolError: the program, or an option of it, is not allowed.
     """
-    first = command[0]
-    name, rest = first.text, command[1:]
+    first, rest = command[0], list(command[1:])
+    name = first.text
     if any(first.literal) or first.is_glob:
         raise refused("a program's name is written without quotes and globs")
-    subcommand = None
+    if name in more:
+        return Invocation(
+            program=name,
+            arguments=tuple(Argument(word, operand=True) for word in rest),
+            free=True,
+        )
+    directory = subcommand = None
     if name == "git":
-        subcommand = rest[0].text if rest else ""
-        name, rest = f"git {subcommand}", rest[1:]
+        directory = _git_options(rest)
+        subcommand = rest.pop(0).text if rest else ""
+        name = f"git {subcommand}"
     if name not in PROGRAMS:
-        raise refused(f"{name.strip()!r} is not allowed")
-    return Invocation(first.text, subcommand, _arguments(name, PROGRAMS[name], list(rest)))
+        instead = INSTEAD.get(name)
+        raise refused(f"{name.strip()!r} is not allowed" + (f" ({instead})" if instead else ""))
+    return Invocation(
+        program=first.text,
+        subcommand=subcommand,
+        directory=directory,
+        arguments=_Reader(name, PROGRAMS[name]).read(rest),
+    )
 
 
-def _arguments(name: str, program: Program, words: list[Word]) -> tuple[Argument, ...]:
-    found: list[Argument] = []
-    pattern_given = not program.pattern_first
-    options = True
-    while words:
-        word = words.pop(0)
-        text = word.text
-        if options and text == "--":
-            options = False
-            found.append(Argument(word))
-        elif options and text.startswith("-") and text != "-":
-            option, kind, value = _option(name, program, text)
-            pattern_given = pattern_given or option in ("-e", "-f", "--regexp", "--file")
-            found.append(Argument(word, value if kind == "path" else None))
-            if kind and not kind.endswith("?") and value is None:
-                if not words:
-                    raise refused(f"{name} {option} needs a value")
-                word = words.pop(0)
-                _check_value(name, option, kind, word.text)
-                found.append(Argument(word, word.text if kind == "path" else None))
-        elif not pattern_given:
-            if word.is_glob:
-                raise refused(f"the pattern {text} has *, ? or [ in it; put it into single quotes")
-            pattern_given = True
-            found.append(Argument(word))
-        else:
-            stdin = text == "-" and not program.revisions
-            found.append(Argument(word, None if stdin else text, operand=True))
-    return tuple(found)
+def _git_options(words: list[Word]) -> str | None:
+    """Take the options before git's subcommand off; returns the directory that they name."""
+    directory = None
+    while words and words[0].text.startswith("-"):
+        option = words.pop(0).text
+        if option in ("--no-pager", "-P", "--no-optional-locks"):
+            continue
+        if option != "-C" or directory is not None:
+            raise refused(f"git {option} is not allowed before the subcommand")
+        if not words or words[0].is_glob:
+            raise refused("git -C needs the name of a directory")
+        directory = words.pop(0).text
+    return directory
 
 
-def _option(name: str, program: Program, text: str) -> tuple[str, Kind, str | None]:
-    """The option that a word holds, the kind of its value, and the value if it is in the same word.
+class _Reader:
+    def __init__(self, name: str, program: Program) -> None:
+        self._name = name
+        self._program = program
+        self._pattern_given = not program.pattern_first
 
-    In a cluster like ``-inr`` the last letter counts, since the ones before it have no value.
-    """
-    if text.startswith("--"):
-        option, equals, value = text.partition("=")
-        kind = program.long.get(option[2:])
-        if kind is None or (equals and not kind):
-            raise refused(f"{name} {option} is not allowed")
-        if equals:
-            _check_value(name, option, kind, value)
-        return option, kind, value if equals else None
-    if program.counts and re.fullmatch(r"-\d{1,9}", text):
+    def read(self, words: list[Word]) -> tuple[Argument, ...]:
+        options: list[Argument] = []
+        operands: list[Word] = []
+        git: list[Argument] = []
+        while words:
+            word = words.pop(0)
+            if word.text == "--":
+                operands += words
+                git += [_END, *(Argument(each, each.text, operand=True) for each in words)]
+                break
+            if word.text.startswith("-") and word.text != "-":
+                found = self._option(word, words)
+                options += found
+                git += found
+            else:
+                operands.append(word)
+                git.append(Argument(word, word.text, operand=True))
+        if self._program.revisions:
+            return tuple(git)
+        # Options first, then "--": so nothing that follows can be taken for an option, whatever a glob stands for.
+        return (*options, _END, *self._operands(operands))
+
+    def _operands(self, words: list[Word]) -> list[Argument]:
+        found: list[Argument] = []
+        if words and not self._pattern_given:
+            pattern = words.pop(0)
+            if pattern.is_glob:
+                raise refused(f"the pattern {pattern.text} has *, ? or [ in it; put it into single quotes")
+            found.append(Argument(pattern))
+        # "-" is the end of the pipe before, and no file.
+        return found + [Argument(each, None if each.text == "-" else each.text, True) for each in words]
+
+    def _option(self, word: Word, words: list[Word]) -> list[Argument]:
+        """One option, with its value taken off the words that follow if it is there."""
+        option, kind, value = self._split(word.text)
+        self._pattern_given |= option in ("-e", "-f", "--regexp", "--file")
+        if value is not None:
+            self._check(option, kind, value)
+            return [Argument(word, value if kind == "path" else None)]
+        if not kind or (isinstance(kind, str) and kind.endswith("?")):
+            return [Argument(word)]
+        if not words or (isinstance(kind, str) and kind.endswith("=")):
+            raise refused(f"{self._name} {option} needs a value" + ("" if words else " after it"))
+        following = words.pop(0)
+        if following.is_glob:
+            raise refused(f"{self._name} {option} {following.text}: put the value into single quotes")
+        self._check(option, kind, following.text)
+        return [Argument(word), Argument(following, following.text if kind == "path" else None)]
+
+    def _split(self, text: str) -> tuple[str, Kind, str | None]:
+        """The option that a word holds, the kind of its value, and the value if it is in the same word.
+
+        In a cluster like ``-inr`` the last letter counts, since the ones before it have no value.
+        """
+        program = self._program
+        if text.startswith("--"):
+            option, equals, value = text.partition("=")
+            kind = program.long.get(option[2:])
+            if kind is None or (equals and not kind):
+                raise refused(f"{self._name} {option}{equals} is not allowed")
+            return option, kind, value if equals else None
+        if program.counts and _COUNT.fullmatch(text):
+            return text, "", None
+        for index, letter in enumerate(text[1:], 1):
+            # Git reads no option with a value in the midst of a cluster, or not all of them.
+            if letter in program.letters and (index == 1 or not program.revisions):
+                return f"-{letter}", program.letters[letter], text[index + 1 :] or None
+            if letter not in program.flags:
+                raise refused(f"{self._name} -{letter} is not allowed")
         return text, "", None
-    for index, letter in enumerate(text[1:], 1):
-        if letter in program.letters:
-            kind, value = program.letters[letter], text[index + 1 :]
-            if value:
-                _check_value(name, f"-{letter}", kind, value)
-            return f"-{letter}", kind, value or None
-        if letter not in program.flags:
-            raise refused(f"{name} -{letter} is not allowed")
-    return text, "", None
 
-
-def _check_value(name: str, option: str, kind: Kind, value: str) -> None:
-    if kind == "number" and not _NUMBER.fullmatch(value):
-        raise refused(f"{name} {option} needs a number, and {value!r} is none")
-    if kind == "format":
-        # %G… has signatures verified by a program that the repository's configuration names; a bare word may
-        # be a format that the configuration defines.
-        body = value.removeprefix("format:").removeprefix("tformat:")
-        if "%G" in value or (body == value and "%" not in value and value not in _FORMATS):
-            raise refused(f"{name} {option}={value} is not allowed; use a format with % and without %G")
+    def _check(self, option: str, kind: Kind, value: str) -> None:
+        where = f"{self._name} {option}"
+        if isinstance(kind, tuple):
+            if value not in kind:
+                raise refused(f"{where} may be {' or '.join(kind)}, and not {value!r}")
+        elif kind.startswith("number"):
+            if not _NUMBER.fullmatch(value):
+                raise refused(f"{where} needs a number, and {value!r} is none")
+        elif kind.startswith("format"):
+            # A bare word may be a format that the configuration defines.
+            body = value.removeprefix("format:").removeprefix("tformat:")
+            if _RUNS.search(value) or (
+                value and body == value and "%" not in value and value not in _FORMATS
+            ):
+                raise refused(
+                    f"{where}={value} is not allowed; use a format with %, without %G and %(describe)"
+                )

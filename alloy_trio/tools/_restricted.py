@@ -9,11 +9,16 @@ A command line is words, quotes, ``|`` and ``&&``::
     word     = (plain character | '...' | "...")+
 
 with ``*``, ``?`` and ``[...]`` outside of quotes as globs, expanded later. Every other thing that a shell
-gives a meaning is refused, so a word that passes means the same here and in sh. Any one refusal refuses the
+gives a meaning is refused, so a word that passes means the same here and in bash. Any one refusal refuses the
 whole line before anything of it runs.
+
+The one thing that is heard and not done: ``2>&1`` and ``2>/dev/null``, which models add out of habit. Errors are
+part of the output in any case, so a command may bear them; they change nothing.
 """
 
 from __future__ import annotations
+
+import re
 
 import attrs
 
@@ -28,15 +33,24 @@ _REFUSED = {
     "&": "'&' (there is no background; join commands with &&)",
     ">": "'>' (nothing can be written here; errors are part of the output anyway)",
     "<": "'<' (name the file as an argument)",
-    "`": "'`' (no substitution)",
-    "$": "'$' (no variables, no substitution)",
-    "(": "'(' (no subshells)",
-    ")": "')' (no subshells)",
+    "`": "'`' (no substitution; put it into single quotes if it is meant as it stands)",
+    "$": "'$' (no variables, no substitution; put it into single quotes if it is meant as it stands)",
+    "(": "'(' (no subshells; quote it if it is meant as it stands)",
+    ")": "')' (no subshells; quote it if it is meant as it stands)",
     "{": "'{' (no brace expansion; quote it if it is meant as it stands)",
     "}": "'}' (quote it if it is meant as it stands)",
     "\\": "'\\' (put the word into single quotes instead)",
-    "!": "'!' (quote it if it is meant as it stands)",
 }
+_PLAIN = re.compile(r"""[^ \t|&;<>`$(){}\\'"]+""")
+_QUIET = re.compile(r"2>(&1|[ \t]?/dev/null)(?=[ \t|&]|\Z)")
+"""Two of the redirections; see above. What follows may not be a part of the same word."""
+
+_AT = re.compile(r"@\{[A-Za-z0-9_:/-]+(\.[A-Za-z0-9_:/-]+)*\}")
+"""``HEAD@{1}``, ``@{upstream}``: braces that no shell expands, since there is no comma and no ``..`` in them."""
+
+_DOLLAR_STANDS = tuple('" .,|)/\\:;=]}%^~&<>')
+"""What may follow a dollar inside double quotes, for it stands for itself in a shell too: ``"end$"``."""
+
 _GLOB = frozenset("*?[")
 _HINT = "Allowed are ls, cat, grep, wc, head, tail, git status, git log and git diff, joined by | and &&."
 
@@ -47,7 +61,7 @@ class Word:
 
     Args:
         text: its characters, quotes removed.
-        pattern: for each character, whether it stands for itself (quoted) or may be part of a glob.
+        literal: for each character, whether it stands for itself (quoted) or may be part of a glob.
     """
 
     text: str
@@ -88,6 +102,8 @@ def parse(line: str) -> tuple[Pipeline, ...]:
                 char, f"the control character {ord(char):#04x}"
             )
             raise refused(f"it holds {name}")
+        if "\ud800" <= char <= "\udfff":
+            raise refused("it holds half of a surrogate pair; write it again")
     return _Reader(line).read()
 
 
@@ -98,20 +114,22 @@ class _Reader:
         self._pipelines: list[list[list[Word]]] = [[[]]]
 
     def read(self) -> tuple[Pipeline, ...]:
-        while self._at < len(self._line):
-            rest = self._line[self._at :]
-            if rest[0] in " \t":
+        line = self._line
+        while self._at < len(line):
+            if line[self._at] in " \t":
                 self._at += 1
-            elif rest.startswith("&&"):
+            elif line.startswith("&&", self._at):
                 self._finish_command("&&")
                 self._pipelines.append([[]])
                 self._at += 2
-            elif rest[0] == "|" and not rest.startswith(("||", "|&")):
+            elif line.startswith(("||", "|&"), self._at):
+                raise refused(f"it holds '{line[self._at : self._at + 2]}' (join commands with && or |)")
+            elif line[self._at] == "|":
                 self._finish_command("|")
                 self._pipelines[-1].append([])
                 self._at += 1
-            elif rest[0] == "|":
-                raise refused(f"it holds '{rest[:2]}'")
+            elif self._pipelines[-1][-1] and (quiet := _QUIET.match(line, self._at)):
+                self._at = quiet.end()
             else:
                 self._pipelines[-1][-1].append(self._word())
         self._finish_command("the end")
@@ -126,24 +144,30 @@ class _Reader:
     def _word(self) -> Word:
         text: list[str] = []
         literal: list[bool] = []
-        start = self._at
-        while self._at < len(self._line):
-            char = self._line[self._at]
-            if char in " \t|" or self._line.startswith("&&", self._at):
-                break
+        start, line = self._at, self._line
+        if line[start] in "#~!":
+            raise refused(f"a word begins with '{line[start]}' (quote it if it is meant as it stands)")
+        while self._at < len(line) and line[self._at] not in " \t|" and not line.startswith("&&", self._at):
+            char = line[self._at]
             if char in "'\"":
-                inside = self._single() if char == "'" else self._double()
-                text.extend(inside)
-                literal.extend([True] * len(inside))
-                continue
-            if char in _REFUSED:
-                raise refused(f"it holds {_REFUSED[char]}")
-            if char in "#~" and self._at == start:
-                raise refused(f"a word begins with '{char}' (quote it if it is meant as it stands)")
-            text.append(char)
-            literal.append(False)
-            self._at += 1
+                inside, quoted = self._single() if char == "'" else self._double(), True
+            else:
+                inside, quoted = self._bare(), False
+            text.append(inside)
+            literal.extend([quoted] * len(inside))
         return Word("".join(text), tuple(literal))
+
+    def _bare(self) -> str:
+        start, line = self._at, self._line
+        if found := _PLAIN.match(line, start):
+            self._at = found.end()
+        elif line[start] == "$" and line[start + 1 : start + 2] in ("", " ", "\t"):
+            self._at += 1  # "^$": at the end of a word it stands for itself
+        elif line[start] == "{" and start and (found := _AT.match(line, start - 1)):
+            self._at = found.end()
+        else:
+            raise refused(f"it holds {_REFUSED[line[start]]}")
+        return line[start : self._at]
 
     def _single(self) -> str:
         end = self._line.find("'", self._at + 1)
@@ -166,8 +190,7 @@ class _Reader:
                 inside.append(following)
                 self._at += 2
                 continue
-            # A dollar before one of these stands for itself in a shell too: "end$".
-            if char == "`" or (char == "$" and following not in tuple('" .,|)/')):
+            if char == "`" or (char == "$" and following not in _DOLLAR_STANDS):
                 raise refused(f"it holds {_REFUSED[char]}, inside of double quotes too; use single quotes")
             inside.append(char)
             self._at += 1
