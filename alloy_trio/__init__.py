@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Responses,
         open_agent,
     )
+    from .context import Compaction
     from .loop import (
         Approve,
         Decision,
@@ -128,6 +129,7 @@ __all__ = [
     "ChildExists",
     "ChildNotFound",
     "ChildRunning",
+    "Compaction",
     "Completion",
     "CompletionRequest",
     "ConfigurationError",
@@ -220,6 +222,7 @@ _HOME = {
     "AgentOptions": "agents",
     "AgentStatistics": "agents",
     "Broadcast": "_broadcast",
+    "Compaction": "context",
     "BroadcastMessage": "_broadcast",
     "BroadcastStatistics": "_broadcast",
     "Request": "agents",

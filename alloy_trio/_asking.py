@@ -17,9 +17,10 @@ which are larger than any call was. A cost that could not be told here stays unk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 import trio
@@ -34,15 +35,73 @@ from alloy_trio.values import (
     CompletionRequest,
     Delta,
     ErrorInfo,
+    LocalError,
     RemoteError,
     Usage,
     UsageDelta,
 )
 
+if TYPE_CHECKING:
+    from alloy_trio._budget import Budget
+
 Price: TypeAlias = Callable[[Usage, str, tuple[str, ...]], Usage]
 """Gives the usage of one call its cost, if that is known: by the provider's name and names of the model."""
 
 _above: ContextVar[Meter | None] = ContextVar("alloy_trio_meter", default=None)
+
+
+class Spending(Protocol):
+    """What one attempt may cost, put aside until it is settled by what came back."""
+
+    @property
+    def budget(self) -> Budget:
+        """Where it was put aside."""
+        ...
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be settled."""
+        ...
+
+    @property
+    def request(self) -> CompletionRequest:
+        """The request, with no more output than was paid for."""
+        ...
+
+    def heard(self, delta: Delta) -> None:
+        """A piece of the answer arrived."""
+        ...
+
+    def settle(self, completion: Completion) -> None:
+        """The attempt came to an answer; its usage has its cost."""
+        ...
+
+    def fail(self, usage: Usage, *, refused: bool) -> None:
+        """The attempt came to none: the provider failed (``refused``), or it was cancelled or broke on this side."""
+        ...
+
+    def release(self) -> None:
+        """It was no attempt after all."""
+        ...
+
+
+class Purse(Protocol):
+    """What pays for a run's attempts."""
+
+    @property
+    def budget(self) -> Budget:
+        """Where it puts money aside."""
+        ...
+
+    async def pay(
+        self, provider: Provider, request: CompletionRequest, *, streaming: bool, patient: bool
+    ) -> Spending:
+        """Put aside what an attempt may cost; may wait for what others hold, if ``patient``."""
+        ...
+
+
+_inside: ContextVar[tuple[Spending, ...]] = ContextVar("alloy_trio_inside", default=())
+"""The attempts that the caller is inside of."""
 
 
 async def ask(provider: Provider, request: CompletionRequest, meter: Meter, *, streaming: bool) -> Completion:
@@ -54,10 +113,60 @@ async def ask(provider: Provider, request: CompletionRequest, meter: Meter, *, s
     meter.begin(provider, _above.get())
     token = _above.set(meter)
     try:
+        if meter.purse is not None and not provider.inner:
+            return await _ask_and_pay(meter.purse, provider, request, meter, streaming=streaming)
         completion = await (provider.stream(request, meter) if streaming else provider.complete(request))
     finally:
         _above.reset(token)
     return meter.with_cost(completion)
+
+
+async def _ask_and_pay(
+    purse: Purse, provider: Provider, request: CompletionRequest, meter: Meter, *, streaming: bool
+) -> Completion:
+    around = _inside.get()
+    # Those for whom it would wait may wait for the attempt that this one is made inside of.
+    patient = not any(one.open for one in around)
+    spending = meter.spending = await purse.pay(provider, request, streaming=streaming, patient=patient)
+    token = _inside.set((*around, spending))
+    try:
+        request = spending.request
+        completion = await (provider.stream(request, meter) if streaming else provider.complete(request))
+        completion = meter.with_cost(completion)
+        spending.settle(completion)
+        return completion
+    except BaseException as error:
+        spending.fail(meter.unreported(error), refused=isinstance(error, RemoteError))
+        raise
+    finally:
+        _inside.reset(token)
+        meter.spending = None
+
+
+async def pass_on(
+    provider: Provider, request: CompletionRequest, deltas: DeltaSink | None = None
+) -> Completion:
+    """Ask for somebody who adds no attempts: at no cost, unless a budget has to see that an attempt is made."""
+    above = _above.get()
+    if above is None or above.purse is None:
+        return await (provider.complete(request) if deltas is None else provider.stream(request, deltas))
+    meter = Meter.for_whole_answer() if deltas is None else Meter(deltas)
+    try:
+        return await ask(provider, request, meter, streaming=deltas is not None)
+    except RemoteError as error:
+        # Further up nobody prices it: whose it is, is known here.
+        error.usage = meter.unreported(error)
+        raise
+
+
+@contextmanager
+def outside_of_attempts() -> Iterator[None]:
+    """What is run inside is no part of the attempt that runs here, but a reader's, who may ask models of its own."""
+    token = _above.set(None)
+    try:
+        yield
+    finally:
+        _above.reset(token)
 
 
 class Meter:
@@ -66,14 +175,20 @@ class Meter:
     Args:
         onward: where the deltas go; None drops them.
         price: what calls cost; default: as the meter says that is above when somebody is asked.
+        purse: what pays for attempts; default: as for ``price``, else nothing does.
 
     Attributes:
+        spending: what was put aside for the running attempt.
         output_reached: whether anything of an answer went onward.
         failed: usage of attempts that were reported as failed.
         current: usage that the running attempt last reported.
     """
 
-    def __init__(self, onward: DeltaSink | None = None, price: Price | None = None) -> None:
+    def __init__(
+        self, onward: DeltaSink | None = None, price: Price | None = None, purse: Purse | None = None
+    ) -> None:
+        self.purse = purse
+        self.spending: Spending | None = None
         self.output_reached = False
         self.failed = NO_USAGE
         self.current = NO_USAGE
@@ -98,6 +213,16 @@ class Meter:
         if above is not None:
             above._series_inside = True
             self._price = self._price or above._price
+            if above.purse is not None:
+                self._take_over(above)
+
+    def _take_over(self, above: Meter) -> None:
+        if self.purse is None:
+            self.purse = above.purse
+        spending = above.spending
+        # What it paid for is not one attempt, as it looked: those inside pay for themselves.
+        if spending is not None and self.purse is not None and spending.budget in self.purse.budget.levels:
+            spending.release()
 
     def with_cost(self, completion: Completion) -> Completion:
         """The same with what it cost, at the prices of the model that answered.
@@ -145,7 +270,18 @@ class Meter:
             self.current = NO_USAGE
         else:
             self.output_reached = True
+            if self.spending is not None:
+                self.spending.heard(delta)
         return delta
+
+    def hear(self, deltas: Iterable[Delta]) -> Iterable[Delta]:
+        """Let the running attempt know what arrived, and return it; for those who do not :meth:`note` it."""
+        if self.spending is None:
+            return deltas
+        deltas = tuple(deltas)
+        for delta in deltas:
+            self.spending.heard(delta)
+        return deltas
 
     def unreported(self, error: BaseException | None = None) -> Usage:
         """What the running attempt used, with its cost, now that it ended without a completion."""
@@ -192,13 +328,20 @@ class Series:
         *Cancellation*: ``meter`` holds what was reported.
         """
         attempt = 0
+        failure: RemoteError | None = None
         while True:
             attempt += 1
             provider = self.provider
             failed_before = meter.failed
             try:
                 completion = await ask(provider, request, meter, streaming=streaming)
+            except LocalError as error:
+                if failure is not None:
+                    said = ErrorInfo.of(failure)
+                    error.add_note(f"the attempt before it failed: {said.kind}: {said.message}")
+                raise
             except RemoteError as error:
+                failure = error
                 used = meter.unreported(error)
                 failed = self._after(error, attempt, meter.output_reached, used)
                 if failed is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._emitter import Emitter
 from ._events import EventStatistics, EventStream
+from ._machine import Rules, RunState
 from ._options import Options, RunOptions, check_options
 from ._performance import Performance
-from ._run import new_state, performed, resume, run, stream
+from ._run import discovered, new_state, performed, resume, rules_of, run, stream, taken_up
 from ._surroundings import Here, Inbox, Owner, Surroundings, here
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = [
     "Decision",
     "Deny",
     "Edit",
+    "Emitter",
     "EventStatistics",
     "EventStream",
     "Here",
@@ -29,17 +32,22 @@ __all__ = [
     "Options",
     "Owner",
     "Performance",
+    "Rules",
     "RunOptions",
+    "RunState",
     "Surroundings",
     "ToolPolicy",
     "check_options",
+    "discovered",
     "here",
     "new_state",
     "performed",
     "resume",
+    "rules_of",
     "run",
     "session_around",
     "stream",
+    "taken_up",
 ]
 
 _LATE = {

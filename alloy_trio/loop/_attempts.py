@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alloy_trio._abc import Provider
-from alloy_trio._asking import Meter, Price, Series
+from alloy_trio._asking import Meter, Price, Purse, Series, outside_of_attempts
 from alloy_trio._attempts import RetryPolicy
 from alloy_trio._seed import source
 from alloy_trio.values import (
@@ -44,6 +44,7 @@ class Pieces(Meter):
         emitter: where events go.
         provider: the name of the provider that is asked first.
         price: what calls cost, here and in every series of attempts inside of a provider.
+        purse: what pays for them; None where there is no budget.
         lay_around: lays middleware around the way of each piece to the reader; None where there is none.
 
     Attributes:
@@ -51,9 +52,14 @@ class Pieces(Meter):
     """
 
     def __init__(
-        self, emitter: Emitter, provider: str, price: Price, lay_around: LayAround | None = None
+        self,
+        emitter: Emitter,
+        provider: str,
+        price: Price,
+        purse: Purse | None = None,
+        lay_around: LayAround | None = None,
     ) -> None:
-        super().__init__(price=price)
+        super().__init__(price=price, purse=purse)
         self._emitter = emitter
         self._provider = provider
         self._shown: list[Delta] = []
@@ -71,6 +77,8 @@ class Pieces(Meter):
         # What Meter.note() does is done here on the way: this is the one pass over each delta of a run.
         items: list[tuple[EventName, Any]] = []
         text = self.text
+        if self.spending is not None:
+            deltas = self.hear(deltas)
         if self._show is not None:
             deltas, text = await self._as_shown(deltas), []
         for delta in deltas:
@@ -104,7 +112,8 @@ class Pieces(Meter):
             self.output_reached = True
             if isinstance(delta, TextDelta):
                 self.text.append(delta.text)
-            await self._show(delta)
+            with outside_of_attempts():
+                await self._show(delta)
         shown, self._shown = self._shown, []
         return shown
 
@@ -121,6 +130,15 @@ class Pieces(Meter):
         return "fallback", {"from_provider": start, "to_provider": failed.next_provider, "error": error}
 
 
+class Unshown(Pieces):
+    """The same for an answer that is not the run's: only failed attempts become events."""
+
+    async def send_all(self, deltas: Iterable[Delta]) -> None:
+        """Drop the pieces of the answer; see :class:`alloy_trio.abc.DeltaSink`."""
+        heard = self.hear(deltas)
+        await super().send_all([delta for delta in heard if isinstance(delta, UsageDelta | AttemptFailed)])
+
+
 class Attempts:
     """Completes requests, trying again and elsewhere as :class:`alloy_trio._asking.Series` does.
 
@@ -132,11 +150,13 @@ class Attempts:
         emitter: where events go.
         streaming: ask for pieces, or for whole answers.
         overrides: what the user knows better of models.
+        purse: what pays for attempts; None where there is no budget.
         lay_around: lays middleware around the pieces of answers; None where there is none.
 
     Attributes:
         spent: usage of calls that did not end in a completion and are not counted anywhere else yet.
         partial_text: what had arrived of an answer that did not become a completion.
+        output_reached: whether the reader has seen anything of the last answer that was asked for.
     """
 
     def __init__(
@@ -147,6 +167,7 @@ class Attempts:
         *,
         streaming: bool,
         overrides: Mapping[str, ModelInfo] | None = None,
+        purse: Purse | None = None,
         lay_around: LayAround | None = None,
     ) -> None:
         self._policy = policy
@@ -154,9 +175,11 @@ class Attempts:
         self._emitter = emitter
         self._streaming = streaming
         self._overrides = overrides
+        self._purse = purse
         self._lay_around = lay_around
         self.spent = NO_USAGE
         self.partial_text = ""
+        self.output_reached = False
 
     def ask(self, providers: Sequence[Provider]) -> None:
         """Ask these from the next completion on."""
@@ -173,12 +196,22 @@ class Attempts:
 
         *Cancellation*: ``spent`` and ``partial_text`` hold what was reported and received.
         """
-        pieces = Pieces(self._emitter, self._series.provider.name, self._priced, self._lay_around)
+        name = self._series.provider.name
+        pieces = Pieces(self._emitter, name, self._priced, self._purse, self._lay_around)
+        return await self._complete(request, pieces)
+
+    async def complete_unshown(self, request: CompletionRequest) -> Completion:
+        """The same for an answer that the reader of the run does not see."""
+        name = self._series.provider.name
+        return await self._complete(request, Unshown(self._emitter, name, self._priced, self._purse))
+
+    async def _complete(self, request: CompletionRequest, pieces: Pieces) -> Completion:
         try:
             completion = await self._series.complete(request, pieces, streaming=self._streaming)
         except BaseException as error:
             self.spent = self.spent + pieces.failed + pieces.unreported(error)
             self.partial_text = "".join(pieces.text)
+            self.output_reached = pieces.output_reached
             raise
         self.partial_text = ""
         return completion

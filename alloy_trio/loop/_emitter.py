@@ -97,8 +97,8 @@ class EventBuffer:
         return self.ended and not self.events
 
     async def wait_for_room(self) -> None:
-        """Wait until the reader has made room; not a checkpoint if there is some."""
-        while self.room <= 0:
+        """Wait until the reader has made room, or none is needed any more; not a checkpoint if there is some."""
+        while self.room <= 0 and not self.ended:
             await self._writers.park()
 
     def wake_reader(self) -> None:
@@ -112,6 +112,8 @@ class EventBuffer:
         """No event follows."""
         self.ended = True
         self.wake_reader()
+        # What a run has started and left behind has no reader from here on, and need not wait for one.
+        self._writers.unpark_all()
 
     def take(self) -> Event:
         """Take the oldest event; there has to be one in ``events``."""
@@ -180,7 +182,7 @@ class Emitter:
         items = tuple(items)
         into = self.into
         if into is not None:
-            while len(items) > (room := into.room):
+            while not into.ended and len(items) > (room := into.room):
                 if room > 0:
                     self._put(items[:room])
                     items = items[room:]
@@ -202,7 +204,7 @@ class Emitter:
         into = self.into
         if self._watcher is not None:
             self._watch(items)
-        if into is None:
+        if into is None or into.ended:
             self.seq += len(items)
             return
         correlation_id, turn, parent_id, ts_ms = (

@@ -9,7 +9,7 @@ the history in it is valid.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,19 +18,36 @@ from alloy_trio.values import (
     Block,
     Completion,
     CompletionRequest,
+    ContextOverflow,
     ErrorInfo,
     Message,
     OpenRound,
     Result,
     ServerTool,
     Status,
+    Text,
     ToolCallRecord,
-    ToolResult,
     ToolSpec,
     ToolUse,
     Usage,
 )
 from alloy_trio.wire import told_apart
+
+from ._steps import (
+    NOT_RUN_AFTER_CUT,
+    NOT_RUN_AFTER_LIMIT,
+    NOT_RUN_AFTER_STOP,
+    Complete,
+    LimitMet,
+    Outcome,
+    RunTools,
+    Step,
+    ToolOutcomes,
+    not_run,
+)
+
+if TYPE_CHECKING:
+    from alloy_trio.context import Headroom, Plan
 
 UNTIL_TOOL_REMINDERS = 3
 """How often a model that answers without the tool it was to call is reminded. A model that ignores three
@@ -39,39 +56,10 @@ reminders ignores the fourth; an engine without a cap was seen to repeat until t
 CUT_REASONS = frozenset({"max_tokens", "context_overflow", "refusal"})
 """After these the calls of a completion are not run: the model did not get to say all it wanted."""
 
-NOT_RUN_AFTER_CUT = (
-    "This tool was not run: the answer that asked for it was cut off ({reason}). "
-    "Ask again if it is still needed."
+CLOSING_REQUEST = (
+    "A limit of this run is met: {reason}. No more tools can be called. Give your final answer now, from what you have "
+    "found so far, and say what is missing."
 )
-
-NOT_RUN_AFTER_STOP = "This tool was not run: the run was stopped first. Ask again if it is still needed."
-
-
-@attrs.frozen
-class Complete:
-    """Ask the model; the outcome is a Completion."""
-
-    request: CompletionRequest
-
-
-@attrs.frozen
-class RunTools:
-    """Run the calls; the outcome is a ToolOutcomes."""
-
-    calls: tuple[ToolUse, ...]
-
-
-@attrs.frozen
-class ToolOutcomes:
-    """A result and a record for each call of a round, in the calls' order; but for those that wait for a decision."""
-
-    results: tuple[ToolResult, ...]
-    records: tuple[ToolCallRecord, ...]
-    pending: tuple[ToolUse, ...] = ()
-
-
-Step: TypeAlias = Complete | RunTools
-Outcome: TypeAlias = Completion | ToolOutcomes
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +73,7 @@ class Rules:
     until_tool: str | None = None
     tool_choice: str | None = None
     output_schema: dict[str, object] | None = None
+    closing_answer: bool = False
 
 
 @attrs.define(kw_only=True)
@@ -97,6 +86,7 @@ class RunState:
     correlation_id: str
     usage: Usage = NO_USAGE
     turns: int = 0
+    headroom: Headroom | None = None
     records: list[ToolCallRecord] = attrs.field(factory=list)
     text: str = ""
     stop_reason: str | None = None
@@ -123,6 +113,20 @@ class RunState:
             output_schema=rules.output_schema,
         )
 
+    def closing_request(self, reason: str) -> CompletionRequest:
+        """What the model is asked after a limit: to answer with what it has, and without tools."""
+        request = self.request()
+        asked = Text(CLOSING_REQUEST.format(reason=reason))
+        *before, last = request.messages
+        # In the message of the results, if there are any: what stands between them and their calls, vendors refuse.
+        if last.role == "user":
+            messages = (*before, attrs.evolve(last, content=(*last.content, asked)))
+        else:
+            messages = (*request.messages, Message("user", (asked,)))
+        # The tools stay in: some vendors refuse a conversation with calls of tools that they are not told of.
+        choice = "none" if request.tools or request.server_tools else None
+        return attrs.evolve(request, messages=messages, tool_choice=choice)
+
     def add_completion(self, completion: Completion) -> tuple[ToolUse, ...]:
         """Take an answer into the history; returns its calls, each with an id of its own."""
         message = _with_unique_calls(completion.message)
@@ -132,6 +136,8 @@ class RunState:
         self.text += message.text
         if message.content:
             self.messages.append(message)
+        if self.headroom is not None:
+            self.headroom.answered(self.messages, completion.usage)
         return message.tool_uses
 
     def add_outcomes(self, outcomes: ToolOutcomes) -> None:
@@ -181,7 +187,7 @@ class RunState:
                 {result.tool_use_id for result in self.open_round.results} if self.open_round else set()
             )
             calls = tuple(call for call in last.tool_uses if call.id not in answered)
-            self.add_outcomes(_not_run(calls, NOT_RUN_AFTER_STOP))
+            self.add_outcomes(not_run(calls, NOT_RUN_AFTER_STOP))
 
     def end(self, status: Status, error: ErrorInfo | None = None) -> None:
         """Say how the run ended; the first word counts."""
@@ -213,15 +219,19 @@ def turns(run: RunState) -> Generator[Step, Outcome, None]:
         yield from _run_tools(run, run.take_up())
     while run.status is None:
         if run.turns >= run.rules.max_turns:
-            run.end("max_turns")
+            yield from _meet_limit(run, "max_turns")
             break
+        said = run.text
         if run.stop_reason != "pause_turn":
             run.text = ""  # what is said from here on is another answer, not more of the last one
-        completion = yield Complete(run.request())
-        assert isinstance(completion, Completion)
+        completion = yield from _complete(run)
+        if isinstance(completion, LimitMet):
+            run.text = said
+            yield from _meet_limit(run, "budget_exceeded", completion.error)
+            break
         calls = run.add_completion(completion)
         if completion.stop_reason in CUT_REASONS:
-            run.add_outcomes(_not_run(calls, NOT_RUN_AFTER_CUT.format(reason=completion.stop_reason)))
+            run.add_outcomes(not_run(calls, NOT_RUN_AFTER_CUT.format(reason=completion.stop_reason)))
             run.end("completed" if completion.stop_reason == "refusal" else "incomplete")
         elif calls:
             yield from _run_tools(run, calls)
@@ -235,12 +245,72 @@ def turns(run: RunState) -> Generator[Step, Outcome, None]:
             _remind(run, run.rules.until_tool)
 
 
+def _meet_limit(
+    run: RunState, status: Status, error: ErrorInfo | None = None
+) -> Generator[Step, Outcome, None]:
+    """End at a limit, after one closing answer if that is wanted and can be had."""
+    if run.rules.closing_answer:
+        reason = f"max_turns={run.rules.max_turns}" if error is None else error.message
+        request = run.closing_request(reason)
+        closing = yield Complete(request, closing=True)
+        if isinstance(closing, LimitMet):
+            error = error or closing.error
+        else:
+            assert isinstance(closing, Completion)
+            run.messages, run.text = list(request.messages), ""
+            calls = run.add_completion(closing)
+            run.add_outcomes(not_run(calls, NOT_RUN_AFTER_LIMIT.format(reason=reason)))
+    run.end(status, error)
+
+
+def _complete(run: RunState) -> Generator[Step, Outcome, Completion | LimitMet]:
+    """Get an answer; the conversation is shortened before where it has to be, and once more where that is not enough.
+
+    A ContextOverflow may be thrown in in place of an answer.
+    """
+    headroom = run.headroom
+    if headroom is not None:
+        if (plan := headroom.before(run.messages)) is not None:
+            yield from _compact(run, plan)
+        headroom.check(run.messages)
+    while True:
+        try:
+            completion = yield Complete(run.request())
+        except ContextOverflow:
+            plan = None if headroom is None else headroom.after_overflow(run.messages)
+            if plan is None or not (yield from _compact(run, plan)):
+                raise
+            continue
+        if isinstance(completion, LimitMet):
+            return completion
+        assert isinstance(completion, Completion)
+        if headroom is None or not headroom.had_no_room(completion) or run.turns + 1 >= run.rules.max_turns:
+            return completion
+        plan = headroom.after_overflow(run.messages)
+        if plan is None or not (yield from _compact(run, plan)):
+            return completion
+        run.add_completion(attrs.evolve(completion, message=attrs.evolve(completion.message, content=())))
+
+
+def _compact(run: RunState, plan: Plan) -> Generator[Step, Outcome, bool]:
+    """Shorten the conversation; returns whether it is smaller now."""
+    from alloy_trio.context import Compact, Compacted
+
+    assert run.headroom is not None
+    outcome = yield Compact(plan)
+    assert isinstance(outcome, Compacted)
+    run.messages = list(outcome.messages)
+    return run.headroom.gauge.estimate(run.messages) < plan.before
+
+
 def _run_tools(run: RunState, calls: tuple[ToolUse, ...]) -> Generator[Step, Outcome, None]:
     outcomes = yield RunTools(calls)
     assert isinstance(outcomes, ToolOutcomes)
     run.add_outcomes(outcomes)
     if _succeeded(run.rules.until_tool, outcomes.records):
         run.end("completed")
+    elif outcomes.limit is not None and run.status is None:
+        yield from _meet_limit(run, "budget_exceeded", outcomes.limit)
 
 
 def _remind(run: RunState, tool: str) -> None:
@@ -261,18 +331,6 @@ def _remind(run: RunState, tool: str) -> None:
 
 def _succeeded(tool: str | None, records: Sequence[ToolCallRecord]) -> bool:
     return any(record.name == tool and record.outcome == "completed" for record in records)
-
-
-def _not_run(calls: tuple[ToolUse, ...], text: str) -> ToolOutcomes:
-    return ToolOutcomes(
-        tuple(ToolResult(call.id, text, is_error=True) for call in calls),
-        tuple(
-            ToolCallRecord(
-                id=call.id, name=call.name, input=call.input, output=text, error=text, outcome="not_started"
-            )
-            for call in calls
-        ),
-    )
 
 
 def _with_unique_calls(message: Message) -> Message:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
 
 import attrs
 
@@ -15,8 +15,13 @@ from alloy_trio.tools import Tool
 from alloy_trio.values import ConfigurationError, Message, ServerTool
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from alloy_trio._middleware import Middleware
+    from alloy_trio.context import Compaction, Room
     from alloy_trio.models import ModelInfo
+
+OnCompaction: TypeAlias = Callable[[tuple[Message, ...], Mapping[str, Any]], Awaitable[None]]
 
 AGENT_ONLY = frozenset({"max_pending", "broadcast", "subscribe", "session", "on_shutdown"})
 """Options that make sense only for an agent that lives on."""
@@ -29,13 +34,21 @@ class RunOptions(TypedDict, total=False):
     system_prompt: str | None
     messages: Sequence[Message]
     max_turns: int
+    max_tokens: int | None
+    compaction: Compaction | None
+    on_compaction: OnCompaction | None
     middleware: Sequence[Middleware]
     working_directory: str | PathLike[str]
     allowed_paths: Sequence[str | PathLike[str]] | None
     context: Mapping[str, Any]
+    discover_context: bool
     model_metadata_overrides: Mapping[str, int | ModelInfo]
     until_tool: str | None
     output_schema: Mapping[str, Any] | None
+    max_budget_cents: Decimal | int | str | None
+    max_total_tokens: int | None
+    max_tool_calls: int | None
+    closing_answer: bool
     tool_choice: str | None
     max_retries: int
     retry_backoff: float
@@ -56,15 +69,28 @@ class Options:
         system_prompt: the system prompt.
         messages: earlier conversation; repaired first if it is not valid.
         max_turns: model calls at most.
+        max_tokens: the window that the conversation is kept in, in tokens; None for that of the model, 200,000 where
+            it is not known.
+        compaction: how the conversation is shortened when it outgrows the window; None for not at all.
+        on_compaction: async function of (messages, context), called before old messages are summarised or lose results,
+            with those messages and the ``context`` option. What it raises ends the run.
         middleware: laid around the parts of the run, outermost first.
         working_directory: base of the file tools and of bash.
         allowed_paths: directories that the file tools may touch; None for the working directory, () for none.
         context: anything, handed to tools; data, never a security switch.
+        discover_context: put AGENTS.md, ``.alloy/context/*.md`` and skills, from the home directory, the git root and
+            the working directory, into the system prompt.
         model_metadata_overrides: what is known better than by us: models' names to context windows or ModelInfo.
         until_tool: the run goes on until this tool was called successfully.
         output_schema: JSON Schema that the answer follows.
         tool_choice: ``"auto"``, ``"required"``, ``"none"`` or a tool's name; a forced choice holds until a tool
             was called.
+        max_budget_cents: US cents that the run and all that it starts never spend more of, as Decimal, int or str; see
+            the guide on budgets. The prices of all models must be known.
+        max_total_tokens: tokens, in and out, that they never use more of.
+        max_tool_calls: calls of tools that they never make more of.
+        closing_answer: when one of these limits or ``max_turns`` is met, get one last answer without tools, if the
+            budget allows.
         max_retries: transient provider errors that are tried again; not over a provider that does so itself.
         retry_backoff: seconds; bound of the first delay, doubling, with full jitter.
         fallback_providers: tried in order once the first is out of retries.
@@ -79,14 +105,23 @@ class Options:
     system_prompt: str | None = None
     messages: tuple[Message, ...] = ()
     max_turns: int = 25
+    max_tokens: int | None = None
+    # True for Compaction(), which need not be loaded for a short run.
+    compaction: Compaction | Literal[True] | None = True
+    on_compaction: OnCompaction | None = None
     middleware: tuple[Middleware, ...] = ()
     working_directory: Path = Path()
     allowed_paths: tuple[Path, ...] | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict)
+    discover_context: bool = False
     model_metadata_overrides: Mapping[str, ModelInfo] = attrs.field(factory=dict)
     until_tool: str | None = None
     output_schema: dict[str, Any] | None = None
     tool_choice: str | None = None
+    max_budget_cents: Decimal | int | str | None = None
+    max_total_tokens: int | None = None
+    max_tool_calls: int | None = None
+    closing_answer: bool = False
     max_retries: int = 3
     retry_backoff: float = 1.0
     fallback_providers: tuple[Provider, ...] = ()
@@ -95,6 +130,11 @@ class Options:
     event_buffer: int = 256
     code_execution: bool = False
     request_id: str | None = None
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether a budget is needed."""
+        return (self.max_budget_cents, self.max_total_tokens, self.max_tool_calls) != (None, None, None)
 
     @property
     def own_tools(self) -> tuple[Tool, ...]:
@@ -210,6 +250,11 @@ def _check_values(options: Options) -> None:
     _check_seconds("tool_timeout", options.tool_timeout)
     if options.timeout is not None:
         _check_seconds("timeout", options.timeout)
+    if options.has_limits:
+        from alloy_trio._budget import Budget
+
+        Budget(options.max_budget_cents, options.max_total_tokens, options.max_tool_calls)
+    _check_compaction(options)
     if options.until_tool is not None and options.until_tool not in names:
         raise ConfigurationError(
             f"until_tool={options.until_tool!r} is not among the tools ({_listed(names)})"
@@ -239,6 +284,35 @@ def _check_failures_are_handled_once(provider: Provider, options: Options, given
                 "failure, and retries over retries multiply; leave it out and say it to Retry(provider, "
                 "max_retries=…, backoff=…), or hand over the plain provider"
             )
+
+
+def _check_compaction(options: Options) -> None:
+    if options.on_compaction is not None and not callable(options.on_compaction):
+        raise ConfigurationError(
+            f"on_compaction={options.on_compaction!r} must be an async function of (messages, context), or None"
+        )
+    if options.max_tokens is not None:
+        _check_whole("max_tokens", options.max_tokens, least=1)
+    if options.compaction is not None and (options.max_tokens is not None or options.compaction is not True):
+        chosen_room(options)
+
+
+def chosen_room(options: Options) -> Room | None:
+    """The room in the window that was chosen; None where it is the model's.
+
+    Raises:
+        ConfigurationError: there would be none to work in.
+    """
+    from alloy_trio.context import Compaction, check_window, estimate_fixed
+
+    compaction = Compaction() if options.compaction is True else options.compaction
+    if not isinstance(compaction, Compaction):
+        raise ConfigurationError(f"compaction={compaction!r} must be a Compaction(…), or None for none")
+    if options.max_tokens is None:
+        return None
+    specs = tuple(tool.spec for tool in options.own_tools)
+    fixed = estimate_fixed(options.system_prompt, specs, options.server_tools)
+    return check_window(options.max_tokens, compaction, fixed)
 
 
 def _check_middleware(middleware: tuple[object, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,13 @@ import trio
 from alloy_trio._abc import Provider
 from alloy_trio._attempts import RetryPolicy
 from alloy_trio._scopes import split_cancelled
+from alloy_trio.context import Headroom, estimate_fixed, window_of
 from alloy_trio.tools import Belongings, ToolContext
 from alloy_trio.values import (
     AlloyError,
     Completion,
     CompletionRequest,
+    ContextOverflow,
     ErrorInfo,
     Halt,
     Message,
@@ -29,13 +31,17 @@ from alloy_trio.wire import repair
 from ._attempts import Attempts, LayAround
 from ._emitter import Emitter, EventBuffer, usage_payload
 from ._events import EventStream
-from ._machine import Complete, Outcome, RunState, Step, turns
-from ._options import Options
+from ._machine import RunState, turns
+from ._options import Options, chosen_room
 from ._rounds import Refusals, Round
-from ._surroundings import Surroundings
+from ._steps import Complete, Outcome, RunTools, Step, ToolOutcomes
+from ._surroundings import Here, Surroundings, here
 
 if TYPE_CHECKING:
     from alloy_trio._middleware import RunInfo
+    from alloy_trio.context import Compacted, Plan
+
+    from ._spending import Purse
 
 
 class Performance:
@@ -75,6 +81,7 @@ class Performance:
         self._approved = approved
         self._entered = False
         self._closed = False
+        self._here: Here | None = None
         parent = self._surroundings.parent
         self._buffer = EventBuffer(options.event_buffer) if listened else None
         self._emitter = Emitter(
@@ -84,16 +91,18 @@ class Performance:
         )
         self.events = None if self._buffer is None else EventStream(self._buffer, self._emitter)
         self._provider = provider
+        self._known_window: tuple[Provider | None, int] = (None, 0)
         self._tools = {tool.name: tool for tool in options.own_tools}
+        self._purse = self._open_purse()
+        self._budget = None if self._purse is None else self._purse.budget
         self._own_belongings = Belongings() if self._surroundings.belongings is None else None
         self._tool_context = ToolContext.at(
             options.working_directory,
             options.allowed_paths,
             context=options.context,
             agent=self._surroundings.agent,
-            budget=self._surroundings.budget,
+            budget=None if self._budget is None else self._budget.view,
             state=self._surroundings.state,
-            run=self._emitter,
             belongings=self._surroundings.belongings or self._own_belongings,
         )
         self._attempts = Attempts(
@@ -102,8 +111,11 @@ class Performance:
             self._emitter,
             streaming=self._emitter.into is not None,
             overrides=options.model_metadata_overrides,
+            purse=self._purse,
             lay_around=self._lay_around_deltas(),
         )
+        if options.compaction is not None:
+            state.headroom = self._headroom()
 
     def go_on_from(self, messages: Sequence[Message]) -> None:
         """Put an earlier conversation before what the run starts from; for a request that had to wait for its turn."""
@@ -125,6 +137,10 @@ class Performance:
         """
         state = self.state
         timeout = self._options.timeout
+        above, agent = here.get(), self._surroundings.agent
+        agents = (() if agent is None else (agent,)) + (() if above is None else above.agents)
+        self._here = Here(self._emitter, self._budget, agents)
+        token = here.set(self._here)
         try:
             with trio.move_on_after(math.inf if timeout is None else timeout) as scope:
                 async with AsyncExitStack() as stack:
@@ -153,6 +169,7 @@ class Performance:
             state.end("cancelled") if failed is None else state.end("error", ErrorInfo.of(failed))
             raise
         finally:
+            here.reset(token)
             self._close()
             if self._own_belongings is not None:
                 await self._own_belongings.aclose()
@@ -163,11 +180,10 @@ class Performance:
         self._close()
 
     async def _in_session(self) -> None:
-        middleware = self._options.middleware
-        if middleware and not self._surroundings.session_is_open:
+        if self._options.middleware and not self._surroundings.session_is_open:
             from ._around import laid_around
 
-            await laid_around(middleware, "session", self._run_turns, self._info)()
+            await laid_around(self._options.middleware, "session", self._run_turns, self._info)()
         else:
             await self._run_turns()
 
@@ -176,14 +192,19 @@ class Performance:
         payload = {"provider": self._provider.name, "model": self._provider.model, "tools": tools}
         self._emitter.emit("run_start", payload)
         steps = turns(self.state)
-        outcome: Outcome | None = None
+        outcome: Outcome | ContextOverflow | None = None
         while True:
             try:
-                step = next(steps) if outcome is None else steps.send(outcome)
+                step = _next_step(steps, outcome)
             except StopIteration:
                 return
             try:
                 outcome = await self._perform_step(step)
+            except ContextOverflow as overflow:
+                # An answer of which the reader has seen something is not asked for again.
+                if not isinstance(step, Complete) or self._attempts.output_reached:
+                    raise
+                outcome = overflow
             except Pause:
                 # Before a completion; calls that are paused are outcomes.
                 self.state.end("paused")
@@ -200,25 +221,72 @@ class Performance:
 
     async def _perform_step(self, step: Step) -> Outcome:
         if isinstance(step, Complete):
-            return await self._complete(step.request)
-        return await self._run_tools(step.calls)
+            if self._purse is None and not step.closing:
+                return await self._complete(step.request)
+            from ._spending import within_limits
+
+            return await within_limits(step, self._purse, self._complete)
+        if isinstance(step, RunTools):
+            return await self._run_tools(step.calls)
+        return await self._compact(step.plan)
 
     async def _complete(self, request: CompletionRequest) -> Completion:
         await self._change_provider()
-        self._emitter.turn = self.state.turns + 1
-        await self._emitter.send((("turn_start", {"turn": self._emitter.turn}),))
-        if self._options.middleware:
-            from ._around import laid_around
-
-            complete = laid_around(
-                self._options.middleware, "completion", self._attempts.complete, self._info
-            )
-            completion: Completion = await complete(request)
-        else:
-            completion = await self._attempts.complete(request)
+        turn = self.state.turns + 1
+        if turn != self._emitter.turn:  # the same turn again, after its request was found too large
+            self._emitter.turn = turn
+            await self._emitter.send((("turn_start", {"turn": turn}),))
+        completion = await self._ask(request, self._attempts.complete)
         usage = completion.usage + completion.other_usage
         self._emitter.emit("turn_end", {"stop_reason": completion.stop_reason, "usage": usage_payload(usage)})
         return completion
+
+    async def _ask(
+        self, request: CompletionRequest, innermost: Callable[[CompletionRequest], Awaitable[Completion]]
+    ) -> Completion:
+        if not self._options.middleware:
+            return await innermost(request)
+        from ._around import laid_around
+
+        complete = laid_around(self._options.middleware, "completion", innermost, self._info)
+        completion: Completion = await complete(request)
+        return completion
+
+    async def _compact(self, plan: Plan) -> Compacted:
+        await self._change_provider()
+        from ._compacting import Compacting
+
+        compacting = Compacting(plan, self.state, self._options, self._summarise)
+        outcome, payload = await compacting.perform(self._info)
+        # Nothing is awaited from here on until the machine has taken it.
+        if payload is not None:
+            self._emitter.emit("compaction", payload)
+        return outcome
+
+    async def _summarise(self, request: CompletionRequest) -> Completion:
+        completion = await self._ask(request, self._attempts.complete_unshown)
+        self.state.usage = self.state.usage + completion.usage + completion.other_usage
+        return completion
+
+    def _headroom(self) -> Headroom:
+        rules, options = self.state.rules, self._options
+        compaction = None if options.compaction is True else options.compaction
+        return Headroom(
+            self._window,
+            compaction,
+            fixed=estimate_fixed(rules.system, rules.tools, rules.server_tools),
+            room=None if options.max_tokens is None else chosen_room(options),
+            gauge=self._surroundings.gauge,
+        )
+
+    def _window(self) -> int:
+        """The window of the model that is asked next."""
+        wanted = self._surroundings.provider
+        provider = self._provider if wanted is None else wanted()
+        if self._known_window[0] is not provider:
+            window = window_of(provider.name, provider.model, self._options.model_metadata_overrides)
+            self._known_window = provider, window
+        return self._known_window[1]
 
     async def _change_provider(self) -> None:
         """Enter another model where one was chosen meanwhile; the history is fitted to it by its codec."""
@@ -226,10 +294,16 @@ class Performance:
         if wanted is None or (provider := wanted()) is self._provider:
             return
         await self._stack.enter_async_context(provider)
+        if self._purse is not None:
+            self._purse.check_prices((provider,))
         self._provider = provider
         self._attempts.ask((provider, *self._options.fallback_providers))
 
     async def _run_tools(self, calls: tuple[ToolUse, ...]) -> Outcome:
+        budget, limit = self._budget, None
+        rest: tuple[ToolUse, ...] = ()
+        if budget is not None and (taken := budget.take_tool_calls(len(calls))) < len(calls):
+            calls, rest, limit = calls[:taken], calls[taken:], budget.no_tool_calls().info()
         watched = bool(self._options.middleware or self._refusals)
         round_ = Round(
             calls,
@@ -242,11 +316,12 @@ class Performance:
             refusals=self._refusals,
         )
         try:
-            return await round_.run()
+            outcomes = await round_.run() if calls else ToolOutcomes((), ())
         except BaseException:
             # The calls were made: whatever stopped the run, each gets the answer that is true of it.
-            self.state.add_outcomes(round_.stopped())
+            self.state.add_outcomes(round_.stopped().without(rest, limit))
             raise
+        return outcomes.without(rest, limit)
 
     def _info(self) -> RunInfo:
         from alloy_trio._middleware import RunInfo
@@ -258,9 +333,22 @@ class Performance:
             turn=self._emitter.turn,
             context=self._options.context,
             usage=self.state.usage,
-            budget=self._surroundings.budget,
+            budget=None if self._budget is None else self._budget.view,
             deadline=trio.current_effective_deadline(),
             approved=self._approved,
+        )
+
+    def _open_purse(self) -> Purse | None:
+        """What pays for the run; None where nothing limits it."""
+        # Also of who started it without knowing: the code of a tool.
+        above = here.get()
+        parents = (self._surroundings.budget, None if above is None else above.budget)
+        if parents == (None, None) and not self._options.has_limits:
+            return None
+        from ._spending import open_purse
+
+        return open_purse(
+            self._options, (self._provider, *self._options.fallback_providers), parents, self.state
         )
 
     def _lay_around_deltas(self) -> LayAround | None:
@@ -290,5 +378,14 @@ class Performance:
             self.events._finish(result, self.error)
         payload = {"status": result.status, "usage": usage_payload(result.usage), "turns": result.turns}
         self._emitter.emit("run_end", payload)
+        self._emitter.tell(result)
+        if self._here is not None:
+            self._here.emitter = None
         if self._buffer is not None:
             self._buffer.end()
+
+
+def _next_step(steps: Generator[Step, Outcome, None], outcome: Outcome | ContextOverflow | None) -> Step:
+    if isinstance(outcome, ContextOverflow):
+        return steps.throw(outcome)
+    return next(steps) if outcome is None else steps.send(outcome)

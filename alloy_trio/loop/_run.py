@@ -19,6 +19,7 @@ from ._performance import Performance
 
 if TYPE_CHECKING:
     from ._decisions import Decision
+    from ._rounds import Refusals
 
 
 async def run(prompt: str | Message | None, *, provider: Provider, **options: Unpack[RunOptions]) -> Result:
@@ -39,7 +40,7 @@ async def run(prompt: str | Message | None, *, provider: Provider, **options: Un
     *Cancellation*: every tool, process and connection of the run is gone when Cancelled leaves. Who wants the
     partial Result then uses :func:`stream` or ``timeout=``.
     """
-    checked = check_options(provider, options)
+    checked = await discovered(check_options(provider, options))
     performance = Performance(new_state(prompt, checked), provider, checked, listened=False)
     return await performed(performance)
 
@@ -65,7 +66,7 @@ async def stream(
     *Cancellation*: as for :func:`run`; ``events.result`` holds the partial Result.
     *Backpressure*: the run waits while ``event_buffer`` events are unread.
     """
-    checked = check_options(provider, options)
+    checked = await discovered(check_options(provider, options))
     performance = Performance(new_state(prompt, checked), provider, checked, listened=True)
     events = performance.events
     assert events is not None
@@ -97,20 +98,36 @@ async def resume(
 
     *Cancellation*: as for :func:`run`.
     """
-    from ._decisions import decided
-
     if "messages" in options:
         raise ConfigurationError(
             "messages= was given to resume, which goes on with the result's own; leave it out"
         )
-    if result.status != "paused":
-        raise ConfigurationError(
-            f"the result's status is {result.status!r}; only a paused run can be resumed"
+    checked = await discovered(check_options(provider, options))
+    state, refusals, approved = taken_up(result, decisions, checked)
+    performance = Performance(state, provider, checked, listened=False, refusals=refusals, approved=approved)
+    return await performed(performance)
+
+
+def taken_up(
+    result: Result, decisions: Mapping[str, Decision], options: Options
+) -> tuple[RunState, Refusals, frozenset[str]]:
+    """Where a paused run goes on from, why some of its calls shall not run, and the ids of those decided about.
+
+    Raises:
+        ConfigurationError: the run is not paused, or a decision is missing or is about no pending call.
+    """
+    from ._decisions import decided
+
+    if not isinstance(result, Result) or result.status != "paused":
+        seen = (
+            f"status is {result.status!r}"
+            if isinstance(result, Result)
+            else f"kind is {type(result).__name__}"
         )
-    checked = check_options(provider, options)
+        raise ConfigurationError(f"the result's {seen}; only a paused run can be resumed")
     calls, refusals = decided(result.pending, decisions)
     state = RunState(
-        rules=_rules(checked),
+        rules=rules_of(options),
         messages=list(result.messages),
         request_id=result.request_id,
         correlation_id=result.correlation_id,
@@ -122,9 +139,16 @@ async def resume(
         pending=calls,
         open_round=result.open_round,
     )
-    approved = frozenset(call.id for call in calls)
-    performance = Performance(state, provider, checked, listened=False, refusals=refusals, approved=approved)
-    return await performed(performance)
+    return state, refusals, frozenset(call.id for call in calls)
+
+
+async def discovered(options: Options) -> Options:
+    """The options with what the project tells its agents, where that is asked for."""
+    if not options.discover_context:
+        return options
+    from ._discovering import with_context
+
+    return await with_context(options)
 
 
 async def performed(performance: Performance) -> Result:
@@ -135,8 +159,20 @@ async def performed(performance: Performance) -> Result:
     return performance.state.result()
 
 
-def new_state(prompt: str | Message | None, options: Options) -> RunState:
+def new_state(
+    prompt: str | Message | None,
+    options: Options,
+    *,
+    request_id: str | None = None,
+    rules: Rules | None = None,
+) -> RunState:
     """Where a run starts from.
+
+    Args:
+        prompt: what is asked; None when the options hold the conversation.
+        options: checked ones.
+        request_id: takes the place of theirs.
+        rules: made of them before; None to make them.
 
     Raises:
         ConfigurationError: there is nothing to answer.
@@ -148,13 +184,14 @@ def new_state(prompt: str | Message | None, options: Options) -> RunState:
         raise ConfigurationError(
             "there is nothing to answer; give a prompt, or messages= with a conversation"
         )
-    request_id = options.request_id or source().new_id("run")
+    request_id = request_id or options.request_id or source().new_id("run")
     return RunState(
-        rules=_rules(options), messages=messages, request_id=request_id, correlation_id=request_id
+        rules=rules or rules_of(options), messages=messages, request_id=request_id, correlation_id=request_id
     )
 
 
-def _rules(options: Options) -> Rules:
+def rules_of(options: Options) -> Rules:
+    """What of the options the turn loop has to know."""
     return Rules(
         tools=tuple(tool.spec for tool in options.own_tools),
         server_tools=options.server_tools,
@@ -163,6 +200,7 @@ def _rules(options: Options) -> Rules:
         until_tool=options.until_tool,
         tool_choice=options.tool_choice,
         output_schema=options.output_schema,
+        closing_answer=options.closing_answer,
     )
 
 

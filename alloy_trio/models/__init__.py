@@ -8,17 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._cost import cost_cents, priced
+    from ._cost import Rates, cost_cents, dearest, priced
     from ._info import ModelInfo, Prices
     from ._lookup import check_overrides, model_info
 
-__all__ = ["ModelInfo", "Prices", "check_overrides", "cost_cents", "model_info", "priced"]
+__all__ = ["ModelInfo", "Prices", "Rates", "check_overrides", "cost_cents", "dearest", "model_info", "priced"]
 
 _HOME = {
     "ModelInfo": "_info",
     "Prices": "_info",
+    "Rates": "_cost",
     "check_overrides": "_lookup",
     "cost_cents": "_cost",
+    "dearest": "_cost",
     "model_info": "_lookup",
     "priced": "_cost",
 }

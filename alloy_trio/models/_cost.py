@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import attrs
 
@@ -15,7 +15,18 @@ from ._facts import has_facts
 if TYPE_CHECKING:
     import datetime
 
-    from ._info import ModelInfo
+    from ._info import ModelInfo, Prices
+
+_CALL_DAYS = 1
+"""A call that starts now has ended by then: a price that holds from tomorrow on may be the one that it costs."""
+
+
+class Rates(NamedTuple):
+    """What tokens cost, in US cents per million, and what a call costs beside, in cents."""
+
+    input: Decimal
+    output: Decimal
+    request: Decimal
 
 
 def cost_cents(
@@ -57,6 +68,51 @@ def cost_cents(
                 return None
             total += tokens * rate
     return total / 1_000_000 + (prices.request or 0)
+
+
+def dearest(info: ModelInfo, *, input_tokens: int, at: datetime.datetime) -> Rates | None:
+    """The most that a call which starts now can be asked for, by the price list; None where a price is not known.
+
+    So the dearest of what its input may count as (read, from the cache, into the cache for five minutes), of what its
+    output may (reasoning or not), and of all lists that may hold for it: those for larger inputs, for another time of
+    the day, or from tomorrow on.
+
+    Args:
+        info: the model.
+        input_tokens: the most that the call may have, cached ones included.
+        at: when it starts.
+    """
+    found: list[Rates] = []
+    for prices in _may_hold(info.prices, input_tokens, at):
+        if prices.input is None or prices.output is None:
+            return None
+        inputs = (prices.input, prices.cache_read, prices.cache_write)
+        outputs = (prices.output, prices.reasoning)
+        found.append(
+            Rates(
+                max(rate for rate in inputs if rate is not None),
+                max(rate for rate in outputs if rate is not None),
+                prices.request or Decimal(0),
+            )
+        )
+    return Rates(*map(max, zip(*found, strict=True))) if found else None
+
+
+def _may_hold(lists: tuple[Prices, ...], input_tokens: int, at: datetime.datetime) -> list[Prices]:
+    """The price lists of which one will hold for a call; see ModelInfo.prices_for()."""
+    import datetime
+
+    start = at.astimezone(datetime.UTC) if at.tzinfo is not None else at
+    today, end = f"{start:%Y-%m-%d}", f"{start + datetime.timedelta(days=_CALL_DAYS):%Y-%m-%d}"
+    may: list[Prices] = []
+    for prices in reversed(lists):
+        too_small = prices.above_tokens is not None and input_tokens <= prices.above_tokens
+        if too_small or (prices.since or "") > end:
+            continue
+        may.append(prices)
+        if prices.above_tokens is None and prices.daily is None and (prices.since or "") <= today:
+            return may  # this one does hold, so those before it do not count
+    return [*may, *lists[:1]]
 
 
 def priced(

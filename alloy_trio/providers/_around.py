@@ -29,16 +29,16 @@ class Around(Provider):
                     f"{type(self).__name__} got {provider!r}, which is no provider; "
                     f"write {type(self).__name__}(Anthropic(model=…), …)"
                 )
-        self._providers = providers
+        self.inner = providers
         self.name = providers[0].name
         self.model = providers[0].model
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self._providers))})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.inner))})"
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            for provider in self._providers:
+            for provider in self.inner:
                 await stack.enter_async_context(provider)
             # All are open, so nothing is to be undone here. Any task may be the last to leave: the stack is not kept.
             stack.pop_all()
@@ -48,16 +48,15 @@ class Around(Provider):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         async with AsyncExitStack() as stack:
-            for provider in self._providers:
+            for provider in self.inner:
                 stack.push_async_exit(provider)
 
 
 def with_inner(provider: Provider) -> Iterator[Provider]:
     """A provider and all that it passes requests on to, outer ones first."""
     yield provider
-    if isinstance(provider, Around):
-        for inner in provider._providers:
-            yield from with_inner(inner)
+    for inner in provider.inner:
+        yield from with_inner(inner)
 
 
 def checked_seconds(what: str, value: float) -> float:

@@ -54,4 +54,4 @@ class Fallback(Around):
         return await self._series().complete(request, Meter(deltas), streaming=True)
 
     def _series(self) -> Series:
-        return Series(self._providers, (_ONCE,) * len(self._providers))
+        return Series(self.inner, (_ONCE,) * len(self.inner))

@@ -69,7 +69,7 @@ class Hedge(Around):
         return await self._race(request, _Race(deltas))
 
     async def _race(self, request: CompletionRequest, race: _Race) -> Completion:
-        first, second = race.lanes = [_Lane(race, provider) for provider in self._providers]
+        first, second = race.lanes = [_Lane(race, provider) for provider in self.inner]
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(first.run, request)

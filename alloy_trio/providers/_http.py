@@ -163,6 +163,8 @@ class HttpProvider(Provider):
             raise ConfigurationError(f"client is {type(client).__name__}; give an httpx.AsyncClient")
         self.name = host.name
         self.model = model
+        self.max_tokens = max_tokens
+        self.thinking_budget = _thinking_budget(thinking)
         self.base_url = checked_url(base_url or host.base_url, host.name)
         self._codec = codec
         self._host = host
@@ -324,6 +326,15 @@ async def _receive(response: Response, decoder: Decoder, deltas: DeltaSink | Non
 async def _hand_over(pieces: list[Delta], deltas: DeltaSink | None) -> None:
     if pieces and deltas is not None:
         await deltas.send_all(pieces)
+
+
+def _thinking_budget(thinking: ThinkingOption) -> int:
+    """The tokens that reasoning may take, where they are given as a number; else 0."""
+    if isinstance(thinking, Mapping):
+        # Anthropic's and Bedrock's word, Gemini's, OpenRouter's.
+        named = (thinking.get(name) for name in ("budget_tokens", "thinkingBudget", "max_tokens"))
+        thinking = next((budget for budget in named if budget is not None), None)
+    return max(thinking, 0) if isinstance(thinking, int) and not isinstance(thinking, bool) else 0
 
 
 def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import trio
 
+from alloy_trio._asking import pass_on
 from alloy_trio._attempts import MAX_HINT_SECONDS
 from alloy_trio._seed import source
 from alloy_trio.abc import DeltaSink, Provider
@@ -128,11 +129,11 @@ class RateLimit(Around):
         may have counted them.
         *Ordering*: requests start in the order of their calls.
         """
-        return await self._line().through(request, partial(self._provider.complete, request))
+        return await self._line().through(request, partial(pass_on, self._provider, request))
 
     async def stream(self, request: CompletionRequest, deltas: DeltaSink) -> Completion:
         """Ask for the answer's pieces once it is this request's turn; see :meth:`complete`."""
-        return await self._line().through(request, partial(self._provider.stream, request, deltas))
+        return await self._line().through(request, partial(pass_on, self._provider, request, deltas))
 
     def _line(self) -> _Line:
         token = trio.lowlevel.current_trio_token()

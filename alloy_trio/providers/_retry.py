@@ -63,4 +63,4 @@ class Retry(Around):
         return await self._series().complete(request, Meter(deltas), streaming=True)
 
     def _series(self) -> Series:
-        return Series(self._providers, (self._policy,))
+        return Series(self.inner, (self._policy,))

@@ -32,6 +32,9 @@ class Anthropic(HttpProvider):
         from alloy_trio.wire import AnthropicCodec
 
         super().__init__(model, codec=AnthropicCodec(), host=_hosts.ANTHROPIC, **options)
+        if self.max_tokens is None:
+            # This wire wants a number, so one is sent.
+            self.max_tokens = AnthropicCodec.default_max_tokens + self.thinking_budget
 
 
 class OpenAI(HttpProvider):

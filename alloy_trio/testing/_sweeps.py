@@ -105,7 +105,7 @@ def cancel_sweep(
         run = _Run(script, clock, seed, cancel_before=step, prompt_seconds=prompt_seconds)
         try:
             run.perform()
-        except BaseException as error:
+        except BaseException as error:  # border: what a script raises is what the sweep found
             if not isinstance(error, Exception | BaseExceptionGroup | _NeverEnds):
                 raise
             raise SweepFailure(_described(error, run, step, script), step) from error

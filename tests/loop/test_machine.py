@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alloy_trio.loop._machine import (
-    UNTIL_TOOL_REMINDERS,
-    Complete,
-    Rules,
-    RunState,
-    RunTools,
-    ToolOutcomes,
-    turns,
-)
+from alloy_trio.loop._machine import UNTIL_TOOL_REMINDERS, Rules, RunState, turns
+from alloy_trio.loop._steps import Complete, RunTools, ToolOutcomes
 from alloy_trio.values import (
     Completion,
     Message,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alloy_trio import ModelInfo, Prices, Usage
-from alloy_trio.models import cost_cents, priced
+from alloy_trio.models import cost_cents, dearest, priced
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 AT_MS = 1_795_132_800_000
@@ -141,3 +141,69 @@ def test_the_moment_of_the_call_decides_between_dated_prices() -> None:
         for now_ms in (AT_MS - 1, AT_MS)
     ]
     assert costs == [Decimal("0.1"), Decimal("0.3")]
+
+
+def test_the_dearest_price_counts_all_that_tokens_may_turn_out_to_be() -> None:
+    assert dearest(FULL, input_tokens=100, at=AT) == (375, 1500, 0)
+    assert dearest(FULL, input_tokens=200_000, at=AT) == (375, 1500, 0)
+    assert dearest(FULL, input_tokens=200_001, at=AT) == (750, 2000, 0)
+    reasoning = ModelInfo(prices=Prices(input=1, output=2, reasoning=3, request=4))
+    assert dearest(reasoning, input_tokens=1, at=AT) == (1, 3, 4)
+
+
+@pytest.mark.parametrize("prices", [(), Prices(input=1), Prices(output=1), Prices(request=1)])
+def test_without_a_price_for_input_and_output_there_is_no_bound(prices: Prices | tuple[()]) -> None:
+    assert dearest(ModelInfo(prices=prices), input_tokens=1, at=AT) is None
+
+
+def test_a_price_from_tomorrow_on_or_of_another_hour_may_be_the_one() -> None:
+    info = ModelInfo(
+        prices=(
+            Prices(input=900, output=0),
+            Prices(input=1, output=0, since="2026-01-01"),
+            Prices(input=5, output=0, daily=("16:30", "00:30")),
+            Prices(input=7, output=0, since="2026-11-21"),
+            Prices(input=800, output=0, since="2026-11-22"),
+        )
+    )
+    rates = dearest(info, input_tokens=1, at=AT)
+    assert rates is not None and rates.input == 7
+
+
+RATE = st.none() | st.integers(0, 1000)
+LISTS = st.lists(
+    st.builds(
+        Prices,
+        input=st.integers(0, 1000),
+        output=st.integers(0, 1000),
+        cache_read=RATE,
+        cache_write=RATE,
+        reasoning=RATE,
+        request=st.none() | st.integers(0, 9),
+        above_tokens=st.none() | st.integers(1, 100),
+        since=st.sampled_from([None, "2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22"]),
+        daily=st.sampled_from([None, ("00:00", "06:00"), ("23:00", "01:00")]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(LISTS, st.tuples(*[st.integers(0, 60)] * 4), st.integers(0, 50), st.integers(0, 24 * 60 - 1))
+def test_no_call_within_the_bounds_costs_more_than_its_dearest_price(
+    prices: list[Prices], counts: tuple[int, int, int, int], more: int, minutes: int
+) -> None:
+    info = ModelInfo(prices=tuple(prices))
+    plain, read, written, output = counts
+    usage = Usage(
+        input_tokens=plain,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=output // 2,
+    )
+    size = plain + read + written + more
+    rates = dearest(info, input_tokens=size, at=AT)
+    assert rates is not None
+    cost = cost_cents(info, usage, at=AT + timedelta(minutes=minutes))
+    assert cost is not None and cost <= (rates.input * size + rates.output * output) / 10**6 + rates.request
