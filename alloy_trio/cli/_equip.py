@@ -122,7 +122,9 @@ def _tool(name: str, settings: Settings) -> Tool:
     from alloy_trio import tools
 
     if name == "memory":
-        return tools.memory_tool(store=tools.DirectoryStore(os.path.join(settings.directory, MEMORIES)))
+        # One scope, and not one for each conversation: what was noted in one is of use in the next.
+        store = tools.DirectoryStore(os.path.join(settings.directory, MEMORIES))
+        return tools.memory_tool(store=store, scope="default")
     if name == "bash" and settings.bash != "restricted":
         return tools.bash_tool(restricted=False, sandbox="bwrap" if settings.bash == "sandbox" else None)
     found: Tool = getattr(tools, name)

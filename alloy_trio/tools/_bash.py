@@ -1,36 +1,36 @@
 """The bash tool: restricted as it stands, and the maker of other ones.
 
 Restricted, it starts no shell: the line is read by a small grammar (:mod:`._restricted`), each command is
-looked up in a table (:mod:`._programs`), and what passed is run by absolute path from argument lists.
-Unrestricted, it is ``bash -c``.
+looked up in a table (:mod:`._programs`), and what passed is run by absolute path from argument lists. Otherwise it
+is ``bash -c``: in a sandbox (:mod:`._sandbox`), with all that we may do, or elsewhere, by a function that is given.
 """
 
 from __future__ import annotations
 
-import codecs
 import math
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
-
-import trio
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from alloy_trio.values import ConfigurationError, ToolError
 
 from ._limit import Interrupted, Limit
-from ._plain import CUT_NOTE
-from ._processes import NotStarted, run_pipeline
 from ._tool import MAX_RESULT_CHARS, Tool, ToolContext, tool
+
+if TYPE_CHECKING:
+    from ._sandbox import Sandbox
+
+Executor: TypeAlias = Callable[[str, Path, float], Awaitable[tuple[int, str | bytes]]]
+"""Runs a command line elsewhere: from it, a directory and the trio time until which it may take, to an exit status
+and the output."""
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds of one command, unless the model or the maker of the tool says otherwise."""
-
-PROGRESS_CHARS = 200_000
-"""Characters of output that one call shows as progress; a command that never stops talking fills no log."""
-
-_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 _RESTRICTED = """
 Run a command line that only looks at files: ls, cat, grep, wc, head, tail, git status, git log and git diff,
@@ -39,96 +39,88 @@ nothing is written, and paths have to be inside the allowed directories. Anythin
 of it runs.
 """
 
+_ALLOWED = "Besides these, {programs} may be run, with any arguments."
+
 _FULL = """
 Run a command line in bash, in the working directory, without input. Errors are part of the output. What the
 command starts ends with it, also in the background.
 """
 
+_SANDBOX = """
+It runs in a sandbox: only the working directory{more} can be written, and its .git only read; home directories
+and /tmp are empty at each call, and what is put there is gone after it. {network}
+"""
 
-class _Output:
-    """Output while it comes in: shown piece by piece, kept in bounded memory as a head and a tail."""
-
-    def __init__(self, room: int, context: ToolContext | None, limit: Limit) -> None:
-        self.limit = limit
-        self._context = context
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._tail_room = room // 3
-        self._head_room = room - self._tail_room
-        self._head = ""
-        self._tail = ""
-        self._count = 0
-
-    async def feed(self, chunk: bytes) -> None:
-        shown = self._keep(self._decode(chunk))
-        if shown and self._context is not None:
-            with self.limit.paused():
-                await self._context.progress(shown)
-
-    def _keep(self, text: str) -> str:
-        """Keep what there is room for; returns what may be shown of it."""
-        shown = text[: max(PROGRESS_CHARS - self._count, 0)]
-        self._count += len(text)
-        room = self._head_room - len(self._head)
-        self._head += text[:room]
-        if self._tail_room:
-            self._tail = (self._tail + text[room:])[-self._tail_room :]
-        return shown
-
-    @property
-    def missing(self) -> int:
-        """Characters that were cut out of the middle."""
-        return self._count - len(self._head) - len(self._tail)
-
-    def text(self) -> str:
-        """What was kept. Ends the output: a character that is not whole by now never will be."""
-        self._keep(self._decode(b"", True))
-        note = CUT_NOTE.format(count=self.missing) if self.missing else ""
-        return f"{self._head}{note}{self._tail}"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def bash_tool(
     *,
-    restricted: bool = True,
+    restricted: bool | None = None,
+    allow: Iterable[str] = (),
+    sandbox: Literal["bwrap"] | None = None,
+    network: bool = False,
+    readable: Iterable[str | os.PathLike[str]] = (),
+    writable: Iterable[str | os.PathLike[str]] = (),
+    executor: Executor | None = None,
     env: Iterable[str] = (),
     timeout: float = DEFAULT_TIMEOUT,
     name: str = "bash",
     max_result_chars: int = MAX_RESULT_CHARS,
     concurrent: bool | None = None,
 ) -> Tool:
-    """Make a bash tool.
+    """Make a bash tool. What each kind protects from, and what not: :doc:`/howto/tool_safety`.
 
     Args:
-        restricted: whether it only looks at files, without a shell; False gives the model all of bash.
-        env: names of environment variables that a command may see although their names hold KEY, TOKEN,
-            SECRET or PASSWORD. The others of that kind are kept from it; a restricted command sees no
-            variable of ours at all.
+        restricted: whether it only looks at files, without a shell; False gives the model all of bash. None
+            for: yes, unless there is a sandbox or an executor.
+        allow: names of further programs that a restricted one runs, with any arguments and without a shell. Who
+            allows a program allows all that it can do, and ``make`` can do anything.
+        sandbox: ``"bwrap"`` to run commands in a sandbox of bubblewrap, which has to be installed: the
+            working directory is writable, the rest of the disk read-only, home directories are empty.
+        network: whether the network can be reached from the sandbox.
+        readable: files and directories that can be read in the sandbox although they are in a home directory
+            or in ``/tmp``; relative to the working directory, with ``~`` for the home directory.
+        writable: directories besides the working directory that can be written in the sandbox. Name ``".git"``
+            to let commands commit; they can then make hooks, which will run outside.
+        executor: async function of (command, directory, deadline) that runs a command elsewhere, in a container
+            say, and returns (exit status, output). The deadline is a trio time; at it the function is cancelled.
+        env: names of environment variables that a command may see although they hold secrets by their names:
+            those with KEY, TOKEN, SECRET, PASSWORD and the like are kept from it. A restricted command sees no
+            variable of ours at all; the programs of ``allow`` see these and no others.
         timeout: seconds of one command, where the model does not say. The run's ``tool_timeout`` caps both.
         name: what the model calls it.
-        max_result_chars: characters of output that reach the model; from more, head and tail are kept.
-        concurrent: whether it may run beside the other calls of a turn; None for: if it is restricted. A
-            model that asks for two commands at once expects the second to see what the first did.
+        max_result_chars: characters of output that reach the model; of more, head and tail do, and all of it
+            goes to a file that the model can ``read``.
+        concurrent: whether it may run beside the other calls of a turn; None for: if it is restricted, and
+            allows nothing more. A model that asks for two commands at once expects the second to see what the
+            first did.
 
     Raises:
-        ConfigurationError: the platform is neither Linux nor macOS, or an argument cannot work.
+        ConfigurationError: the platform is neither Linux nor macOS, there is no bubblewrap or it does not work,
+            or an argument cannot work.
     """
     if not sys.platform.startswith(("linux", "darwin")):
         raise ConfigurationError(
             f"the bash tool needs Linux or macOS, and this is {sys.platform}; leave it out of tools"
         )
-    if isinstance(env, str):
-        raise ConfigurationError(f"env is the str {env!r}, and names variables; write env=({env!r},)")
+    shown, allowed = _names("env", env), _names("allow", allow)
     if not isinstance(timeout, int | float) or not timeout > 0:
         raise ConfigurationError(f"timeout is {timeout!r}; give a number of seconds that is more than 0")
     if not isinstance(max_result_chars, int) or max_result_chars <= 0:
         raise ConfigurationError(
             f"max_result_chars is {max_result_chars!r}; give a number of characters that is more than 0"
         )
-    runner = _run_restricted if restricted else partial(_run_shell, shown=frozenset(env))
+    if restricted is None:
+        restricted = sandbox is None and executor is None
+    _check_together(restricted=restricted, allowed=allowed, sandbox=sandbox, executor=executor)
+    box = _sandbox(sandbox, network=network, readable=readable, writable=writable)
+    allowed = _installed(allowed)
 
     @tool(
         name=name,
-        description=" ".join((_RESTRICTED if restricted else _FULL).split()),
-        concurrent=restricted if concurrent is None else concurrent,
+        description=_description(restricted, allowed, box),
+        concurrent=(restricted and not allowed) if concurrent is None else concurrent,
         # What is cut is cut here, while it comes in; room for the notes.
         max_result_chars=max_result_chars + 500,
     )
@@ -139,18 +131,33 @@ def bash_tool(
             command: the command line
             timeout: seconds after which it is ended
         """
+        # They cost a millisecond, which a run that asks for no command need not pay.
+        from ._output import Output
+        from ._runners import run_elsewhere, run_restricted, run_shell
+
+        runner: Callable[[str, ToolContext, Output], Awaitable[int]]
+        if executor is not None:
+            runner = partial(run_elsewhere, executor=executor)
+        elif restricted:
+            runner = partial(run_restricted, allow=allowed, env=shown, sandbox=box)
+        else:
+            runner = partial(run_shell, env=shown, sandbox=box)
         seconds = default_timeout if timeout is None else timeout
         if not seconds > 0:
             raise ToolError(f"timeout is {seconds:g} seconds, and has to be more than 0")
         around = context._limit
         # The round's clock stands still meanwhile: met there, its limit would lose the output so far.
         limit = Limit(min(seconds, math.inf if around is None else around.seconds))
-        output = _Output(max_result_chars, context, limit)
-        with nullcontext() if around is None else around.paused():
-            limit.start()
-            with limit.scope:
-                status = await runner(command, context, output)
-        text = output.text()
+        output = Output(max_result_chars, context, limit, name)
+        status = 0
+        try:
+            with nullcontext() if around is None else around.paused():
+                limit.start()
+                with limit.scope:
+                    status = await runner(command, context, output)
+                text = await output.end()
+        finally:
+            output.close()
         if limit.scope.cancelled_caught:
             note = f"[ended after {limit.seconds:g} s, its time limit; it may have taken effect in part]"
             raise Interrupted(f"{text.rstrip()}\n{note}".lstrip())
@@ -160,67 +167,97 @@ def bash_tool(
     return bash
 
 
-async def _run_restricted(command: str, context: ToolContext, output: _Output) -> int:
-    # The grammar and its tables cost milliseconds, which a run that asks for no command need not pay.
-    from ._arguments import plan
-    from ._git import base_environment, git_environment
-
-    pipelines = await trio.to_thread.run_sync(plan, command, context)
-    environment = base_environment(context)
-    if any(argv[0].endswith("/git") for pipeline in pipelines for argv in pipeline):
-        environment = await git_environment(context, partial(_ask, context, output.limit))
-    status = 0
-    for pipeline in pipelines:
-        status = await _run(pipeline, context, environment, output)
-        if status != 0:
-            break
-    return status
-
-
-async def _run_shell(command: str, context: ToolContext, output: _Output, *, shown: frozenset[str]) -> int:
-    try:
-        command.encode()
-    except UnicodeEncodeError:
-        raise ToolError("the command holds half of a surrogate pair; write it again") from None
-    if "\0" in command:
-        raise ToolError("the command holds a NUL character; write it again")
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key in shown or not any(word in key.upper() for word in _SECRET)
-    }
-    shell = next((path for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK)), "/bin/sh")
-    return await _run([(shell, "-c", command)], context, environment, output)
-
-
-async def _run(
-    pipeline: Sequence[Sequence[str]], context: ToolContext, environment: dict[str, str], output: _Output
-) -> int:
-    try:
-        statuses = await run_pipeline(
-            pipeline,
-            directory=context.working_directory,
-            environment=environment,
-            sink=output.feed,
-            at_rest=output.limit.paused,
+def _names(option: str, names: Iterable[str]) -> frozenset[str]:
+    what = {"env": "variables", "allow": "programs"}[option]
+    if isinstance(names, str):
+        raise ConfigurationError(
+            f"{option} is the str {names!r}, and names {what}; write {option}=({names!r},)"
         )
-    except NotStarted as exc:
-        why = exc.__cause__
-        words = why.strerror if isinstance(why, OSError) and why.strerror else why
-        raise ToolError(f"the command could not be started: {words}") from why
-    # As a shell tells it: the last command's, a signal as 128 and its number.
-    return statuses[-1] if statuses[-1] >= 0 else 128 - statuses[-1]
+    found = frozenset(names)
+    for each in found:
+        if not isinstance(each, str) or not each or "\0" in each:
+            raise ConfigurationError(f"{option} holds {each!r}, which names none of the {what}")
+    return found
 
 
-async def _ask(context: ToolContext, limit: Limit, argv: Sequence[str], environment: dict[str, str]) -> str:
-    answer = _Output(1_000_000, None, limit)
-    await _run([argv], context, environment, answer)
-    text = answer.text()
-    if answer.missing:
-        from ._restricted import refused
+def _check_together(
+    *, restricted: bool, allowed: frozenset[str], sandbox: object, executor: Executor | None
+) -> None:
+    if executor is not None and (restricted or sandbox is not None):
+        other = "restricted" if restricted else "sandbox"
+        raise ConfigurationError(
+            f"executor and {other} exclude each other: an executor runs the whole line in its own way; leave out "
+            f"{other}, and let the executor see to what may run"
+        )
+    if executor is not None and not callable(executor):
+        raise ConfigurationError(
+            f"executor is {executor!r}, and has to be an async function of (command, directory, deadline)"
+        )
+    if allowed and not restricted:
+        raise ConfigurationError(
+            "allow adds programs to a restricted tool, and this one runs any; leave out allow, or write "
+            "restricted=True"
+        )
 
-        raise refused(f"git {argv[1]} has more to say than can be looked through")
-    return text
+
+def _sandbox(
+    sandbox: object,
+    *,
+    network: bool,
+    readable: Iterable[str | os.PathLike[str]],
+    writable: Iterable[str | os.PathLike[str]],
+) -> Sandbox | None:
+    opened: dict[str, tuple[str, ...]] = {}
+    for option, paths in (("readable", readable), ("writable", writable)):
+        if isinstance(paths, str | os.PathLike):
+            raise ConfigurationError(f"{option} is one path; write {option}=({os.fspath(paths)!r},)")
+        opened[option] = tuple(os.fspath(path) for path in paths)
+    if sandbox is None:
+        given = next((each for each in opened if opened[each]), "network" if network else None)
+        if given is not None:
+            raise ConfigurationError(
+                f'{given} is about the sandbox, and there is none; write sandbox="bwrap"'
+            )
+        return None
+    if sandbox != "bwrap":
+        raise ConfigurationError(f'sandbox is {sandbox!r}; write sandbox="bwrap", or leave it out')
+    from ._sandbox import find_sandbox
+
+    return find_sandbox(network=network, readable=opened["readable"], writable=opened["writable"])
+
+
+def _installed(allowed: frozenset[str]) -> frozenset[str]:
+    """The programs of ``allow``, found to be there.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    if not allowed:
+        return allowed
+    from ._arguments import SEARCHED
+
+    places = [*SEARCHED, *filter(os.path.isabs, os.environ.get("PATH", "").split(":"))]
+    for program in sorted(allowed):
+        if _NAME.fullmatch(program) is None:
+            raise ConfigurationError(f"allow names {program!r}; name a program as commands do, as 'make'")
+        if not any(os.access(f"{directory}/{program}", os.X_OK) for directory in places):
+            raise ConfigurationError(
+                f"allow names {program}, which is not installed (searched: {', '.join(places)}); install it, or "
+                "leave it out"
+            )
+    return allowed
+
+
+def _description(restricted: bool, allowed: frozenset[str], sandbox: Sandbox | None) -> str:
+    parts = [_RESTRICTED if restricted else _FULL]
+    if allowed:
+        parts.append(_ALLOWED.format(programs=", ".join(sorted(allowed))))
+    if sandbox is not None:
+        more = "".join(f", {path}" for path in sandbox.writable)
+        network = "The network can be reached." if sandbox.network else "There is no network."
+        parts.append(_SANDBOX.format(more=more, network=network))
+    return " ".join(" ".join(parts).split())
 
 
 bash = bash_tool()
+"""The restricted bash tool."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ class PrivateDirectory:
         self.path: Path | None = None
         self._count = 0
         self._closed = False
+        self._lock = threading.Lock()  # calls run in threads of several limiters
 
     def create(self, stem: str) -> BinaryIO:
         """Open a new file in it for writing; its name is ``file.name``. Touches the disk, so call it in a thread.
@@ -34,13 +36,14 @@ class PrivateDirectory:
             OSError: it cannot be written there.
             ValueError: the directory has been removed.
         """
-        if self._closed:
-            raise ValueError("the private directory has been removed with its agent")
-        if self.path is None:
-            # mkdtemp: nobody else may enter it. Resolved, so that paths in it compare equal to resolved ones.
-            self.path = Path(os.path.realpath(tempfile.mkdtemp(prefix="alloy-")))
-        self._count += 1
-        name = self.path / f"{stem}-{self._count}.txt"
+        with self._lock:
+            if self._closed:
+                raise ValueError("the private directory has been removed with its agent")
+            if self.path is None:
+                # mkdtemp: nobody else may enter it. Resolved, so that paths in it compare equal to resolved ones.
+                self.path = Path(os.path.realpath(tempfile.mkdtemp(prefix="alloy-")))
+            self._count += 1
+            name = self.path / f"{stem}-{self._count}.txt"
         return open(name, "xb", opener=lambda path, flags: os.open(path, flags | os.O_CLOEXEC, 0o600))
 
     def holds(self, resolved: Path) -> bool:
@@ -52,8 +55,9 @@ class PrivateDirectory:
 
         What cannot be removed is left behind.
         """
-        self._closed = True
-        path, self.path = self.path, None
+        with self._lock:
+            self._closed = True
+            path, self.path = self.path, None
         if path is not None:
             shutil.rmtree(path, ignore_errors=True)
 
