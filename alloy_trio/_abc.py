@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,11 +39,18 @@ class Provider(ABC):
         model: the model's name.
         handles_failures: whether it tries again, or elsewhere, by itself when a model fails. The engine's own
             retry and fallback are then not laid over it: they would multiply.
+        inner: the providers that it passes requests on to, where each attempt at them counts for itself; () where
+            it is the model's own.
+        max_tokens: the output that it allows whatever a request says; None for no such cap. A budget reserves as much.
+        thinking_budget: the tokens that a request's ``max_tokens`` has to be above of, since reasoning takes them.
     """
 
     name: str
     model: str
     handles_failures: bool = False
+    inner: tuple[Provider, ...] = ()
+    max_tokens: int | None = None
+    thinking_budget: int = 0
 
     @abstractmethod
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -89,3 +96,44 @@ def whole_deltas(completion: Completion) -> list[Delta]:
     if completion.message.text:
         deltas.append(TextDelta(completion.message.text))
     return deltas
+
+
+class MemoryStore(ABC):
+    """Where the memory tool keeps its files: texts by path, and each scope's apart from the others'.
+
+    A path is like ``notes/today.md``: one to ten names between slashes, that were found to be harmless (no ``..``,
+    no leading dot, no control characters). A scope is any str. A store has files only; a directory is what the
+    paths of some files begin with. What a method raises becomes the call's error; a ToolError's words are the
+    model's to read. One store serves any number of agents at once, in several threads too.
+    """
+
+    @abstractmethod
+    async def list(self, scope: str) -> Mapping[str, int]:
+        """The size of each file in bytes, by its path."""
+
+    @abstractmethod
+    async def read(self, scope: str, path: str) -> str | None:
+        """The text of a file; None if there is none."""
+
+    @abstractmethod
+    async def write(self, scope: str, path: str, text: str, *, expected: str | None) -> bool:
+        """Make a file hold a text, in one step: who reads it sees the old text or the new.
+
+        Args:
+            scope: whose.
+            path: which file.
+            text: its new text.
+            expected: its present text; None where there must be no file yet.
+
+        Returns:
+            False if something else was there than expected; nothing is changed then. Two edits at once cannot lose
+            one another so.
+        """
+
+    @abstractmethod
+    async def delete(self, scope: str, path: str) -> bool:
+        """Remove a file. False if there is none."""
+
+    @abstractmethod
+    async def rename(self, scope: str, old: str, new: str) -> bool:
+        """Give a file another path, in one step. False if it is not there, or a file has the new path already."""

@@ -43,11 +43,13 @@ class Subscription:
     def __init__(self, topics: frozenset[str], buffer: int) -> None:
         self.topics = topics
         self.missed = 0
+        self._home = trio.lowlevel.current_trio_token()
         self._buffer = buffer
         self._messages: deque[BroadcastMessage] = deque()
         self._untold = 0
         self._closed = False
-        self._reader: trio.lowlevel.Task | None = None
+        self._reading = False
+        self._reader: trio.lowlevel.Task | None = None  # that waits for a message
 
     def __aiter__(self) -> Subscription:
         return self
@@ -63,12 +65,17 @@ class Subscription:
 
         *Cancellation*: takes nothing.
         """
-        if self._reader is not None:
+        if self._reading:
             raise trio.BusyResourceError("another task is reading this subscription; one reads at a time")
-        await trio.lowlevel.checkpoint()
-        if not self._messages and not self._closed:
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+        # Held until it leaves: a second reader that came while the first is about to go on would take its message.
+        self._reading = True
+        try:
+            await trio.lowlevel.checkpoint()
+            if not self._messages and not self._closed:
+                self._reader = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+        finally:
+            self._reading = False
         if self._untold:
             missed, self._untold = self._untold, 0
             raise Lagged(
@@ -106,9 +113,10 @@ class Subscription:
 
 
 class Broadcast:
-    """Topics that anybody in one trio run may publish on and subscribe to.
+    """Topics that anybody in one ``trio.run`` may publish on and subscribe to.
 
-    A topic is a name; it exists while somebody subscribes to it.
+    A topic is a name; it exists while somebody subscribes to it. From a worker thread publish by
+    ``trio.from_thread.run_sync(broadcast.publish, topic, value)``.
     """
 
     def __init__(self) -> None:
@@ -118,11 +126,17 @@ class Broadcast:
 
     @trio.lowlevel.enable_ki_protection
     def publish(self, topic: str, value: Any) -> int:
-        """Hand a value to all who subscribe to a topic now; returns how many they are. Waits for nobody."""
+        """Hand a value to all who subscribe to a topic now; returns how many they are. Waits for nobody.
+
+        Raises:
+            ConfigurationError: the topic is none, or its subscribers are in another ``trio.run`` than the caller.
+        """
         _check_topic(topic)
+        readers = [each for each in self._subscriptions if topic in each.topics]
+        for each in readers:
+            check_home(each._home, "a subscription", "broadcast.publish")
         self._published += 1
         message = BroadcastMessage(topic, value)
-        readers = [each for each in self._subscriptions if topic in each.topics]
         for each in readers:
             self._missed += each._add(message)
         return len(readers)
@@ -164,6 +178,23 @@ class Broadcast:
         """How many subscribe, and how many messages were published and missed."""
         return BroadcastStatistics(
             subscriptions=len(self._subscriptions), published=self._published, missed=self._missed
+        )
+
+
+def check_home(home: trio.lowlevel.TrioToken, what: str, call: str) -> None:
+    """Refuse a call from where it would wake tasks of another ``trio.run`` than the caller's: trio would break.
+
+    Raises:
+        ConfigurationError: it comes from another one, or from a thread without any.
+    """
+    try:
+        token: trio.lowlevel.TrioToken | None = trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        token = None
+    if token is not home:
+        raise ConfigurationError(
+            f"{what} is used from another thread or trio.run than its own; in a worker thread that trio has started "
+            f"use trio.from_thread.run or run_sync, as in trio.from_thread.run_sync({call}, …)"
         )
 
 

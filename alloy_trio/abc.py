@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._abc import DeltaSink, Provider
+from ._abc import DeltaSink, MemoryStore, Provider
 
 if TYPE_CHECKING:
     from ._middleware import Middleware, RunInfo
 
-__all__ = ["DeltaSink", "Middleware", "Provider", "RunInfo"]
+__all__ = ["DeltaSink", "MemoryStore", "Middleware", "Provider", "RunInfo"]
 
 _LATE = {"Middleware": "_middleware", "RunInfo": "_middleware"}
 """What a plain run does without."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._agent import Agent, open_agent
-from ._core import SESSION_END_SECONDS
+from ._life import SESSION_END_SECONDS
 from ._options import AgentOptions
 from ._reports import AgentHealth, AgentStatistics
 from ._responses import Request, Responses

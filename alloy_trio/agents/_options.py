@@ -24,6 +24,9 @@ class AgentOptions(RunOptions, total=False):
     * ``subscribe``: topics of it whose messages the agent answers.
     * ``session``: the conversation to go on with.
     * ``on_shutdown``: async function of the session, called at the end, for a bounded time.
+
+    ``max_budget_cents``, ``max_total_tokens`` and ``max_tool_calls`` are for the whole life of the agent: all of its
+    requests, sub-agents and delegated tasks draw from them. What a session had used before is not counted.
     """
 
     max_pending: int
@@ -34,7 +37,7 @@ class AgentOptions(RunOptions, total=False):
 
 
 @attrs.frozen(kw_only=True)
-class Life:
+class LifeOptions:
     """What an agent is told beside what its runs are told; see :class:`AgentOptions`."""
 
     max_pending: int = 0
@@ -44,13 +47,13 @@ class Life:
     on_shutdown: Callable[[Session], Awaitable[object]] | None = None
 
 
-def check_agent_options(provider: Provider, given: Mapping[str, Any]) -> tuple[Options, Life]:
+def check_agent_options(provider: Provider, given: Mapping[str, Any]) -> tuple[Options, LifeOptions]:
     """Part the options of an agent into those of its runs and those of its life.
 
     Raises:
         ConfigurationError: as for a run; nothing was started.
     """
-    own = {field.name for field in attrs.fields(Life)}
+    own = {field.name for field in attrs.fields(LifeOptions)}
     for_runs = cast("RunOptions", {name: value for name, value in given.items() if name not in own})
     if for_runs.get("request_id") is not None:
         raise ConfigurationError("request_id= belongs to one request; give it to chat, stream or send")
@@ -59,7 +62,7 @@ def check_agent_options(provider: Provider, given: Mapping[str, Any]) -> tuple[O
         topic = for_life["subscribe"]
         raise ConfigurationError(f"subscribe={topic!r} must be a sequence; write subscribe=({topic!r},)")
     for_life["subscribe"] = tuple(for_life.get("subscribe", ()))
-    life = Life(**for_life)
+    life = LifeOptions(**for_life)
     _check_life(life)
     options = check_options(provider, for_runs)
     if life.session is not None and options.messages:
@@ -67,7 +70,17 @@ def check_agent_options(provider: Provider, given: Mapping[str, Any]) -> tuple[O
     return options, life
 
 
-def _check_life(life: Life) -> None:
+def about_failures(options: Options) -> RunOptions:
+    """The options, where they were given, that a provider does not go with which handles failures by itself."""
+    defaults = Options()
+    names = ("fallback_providers", "max_retries", "retry_backoff")
+    given = {
+        name: getattr(options, name) for name in names if getattr(options, name) != getattr(defaults, name)
+    }
+    return cast("RunOptions", given)
+
+
+def _check_life(life: LifeOptions) -> None:
     if not isinstance(life.max_pending, int) or isinstance(life.max_pending, bool) or life.max_pending < 0:
         raise ConfigurationError(f"max_pending={life.max_pending!r} must be a whole number, 0 or more")
     if life.broadcast is not None and not isinstance(life.broadcast, Broadcast):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import attrs
 import trio
 
-from alloy_trio.loop import Inbox, Performance
-from alloy_trio.values import AgentBusy, AgentClosed, ConfigurationError, QueueFull, RequestNotFound, Result
+from alloy_trio.loop import Inbox, Performance, RunState
+from alloy_trio.values import (
+    AgentBusy,
+    AgentClosed,
+    AlloyError,
+    ConfigurationError,
+    ErrorInfo,
+    Message,
+    QueueFull,
+    RequestNotFound,
+    Result,
+)
 
-RequestState: TypeAlias = Literal["queued", "running", "withdrawn", "finished"]
+RequestState: TypeAlias = Literal["queued", "running", "finished"]
 
 
 @attrs.define(eq=False)
@@ -21,35 +31,78 @@ class Ticket:
     """A request on its way through the queue.
 
     Attributes:
-        performance: the run that it is.
+        run: what it knows of itself.
+        make: makes the run that it is; not before its turn, unless somebody reads its events: those that wait are
+            many.
         inbox: what is said to it while it runs.
         sent: whether the agent performs it, and not the caller's task.
+        before: the paused result that it goes on from, or None.
         scope: around its running.
-        state: how far it has come; withdrawn when it will not run, which whoever waits for its turn still has to see.
+        state: how far it has come; None while it is in no line yet.
         turn: set when it may run, or will not.
         finished: set when ``result`` is there.
         refused: that the agent ended first; None if it did not.
-        performed: whether it has run at all.
+        performance: the run, once it was made.
+        performed: whether it has begun to run.
+        waits_for: the agents that it waits for while it runs; see :mod:`alloy_trio.agents._waits`.
         result: what it came to.
         error: what waiting for it raises, or None.
     """
 
-    performance: Performance
+    run: RunState
+    make: Callable[[Ticket], Performance]
     inbox: Inbox
     sent: bool = False
+    before: Result | None = None
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    state: RequestState = "queued"
+    state: RequestState | None = None
     turn: trio.Event = attrs.field(factory=trio.Event)
     finished: trio.Event = attrs.field(factory=trio.Event)
     refused: AgentClosed | None = None
+    performance: Performance | None = None
     performed: bool = False
+    waits_for: list[Requests] = attrs.field(factory=list)
     result: Result | None = None
     error: BaseException | None = None
 
     @property
     def id(self) -> str:
         """The request's name."""
-        return self.performance.state.request_id
+        return self.run.request_id
+
+    def begun(self) -> Performance:
+        """The run that it is; made now if it was not before.
+
+        Raises:
+            AlloyError: it cannot be made.
+        """
+        if self.performance is None:
+            self.performance = self.make(self)
+        return self.performance
+
+    def fail(self, error: AlloyError) -> None:
+        """Say why it did not begin to run."""
+        self.run.end("error", ErrorInfo.of(error))
+        self.error = error
+
+    def close(self) -> Result:
+        """Say what it came to; ``"cancelled"`` if it never ran. Only once."""
+        if self.performance is None:
+            self.run.end("cancelled")
+        else:
+            self.performance.cancel_unstarted()  # it has closed itself if it ran
+            self.error = self.error or self.performance.error
+        self.result = self.run.result()
+        if isinstance(self.error, AlloyError) and self.error.result is None:
+            self.error.result = self.result
+        # Who keeps the handle of a request keeps its result, and not all that it took to get there.
+        self.performance = None
+        return self.result
+
+    def unheard(self) -> tuple[Message, ...]:
+        """What was said to it and did not reach the model."""
+        run, inbox = self.run, self.inbox
+        return (*run.steered, *inbox.steered, *run.follow_ups, *inbox.follow_ups)
 
     def outcome(self) -> Result:
         """What it came to, returned or raised; once it has finished."""
@@ -58,6 +111,9 @@ class Ticket:
             assert self.refused is not None
             raise AgentClosed(*self.refused.args) from self.refused.__cause__
         if self.error is not None:
+            if not isinstance(self.error, Exception):
+                # Ctrl-C, and what else ends a program: that was the agent's end, and is raised where it is waited for.
+                raise AgentClosed("the agent was ended in the midst of the request") from self.error
             raise self.error
         return self.result
 
@@ -73,17 +129,34 @@ class Requests:
     While it is paused, requests are taken and none begins to run.
 
     Args:
+        name: the agent's id.
         max_pending: how many may wait while one runs.
     """
 
-    def __init__(self, max_pending: int) -> None:
+    def __init__(self, name: str, max_pending: int) -> None:
+        self.name = name
         self.running: Ticket | None = None
-        self.waiting: deque[Ticket] = deque()
+        self._waiting: OrderedDict[str, Ticket] | None = None  # made when it is needed: idle agents are many
         self._max_pending = max_pending
         self._paused = True
         self._closed: AgentClosed | None = None
-        self._beside: set[trio.CancelScope] = set()
+        self._beside: list[trio.CancelScope] = []
         self._changed = trio.Event()
+
+    @property
+    def pending(self) -> int:
+        """How many wait."""
+        return 0 if self._waiting is None else len(self._waiting)
+
+    @property
+    def paused(self) -> bool:
+        """Whether none begins to run."""
+        return self._paused
+
+    @property
+    def delegated(self) -> int:
+        """How much goes on beside."""
+        return len(self._beside)
 
     @property
     def closed(self) -> AgentClosed | None:
@@ -109,7 +182,7 @@ class Requests:
         self.check_open()
         # While it is paused the first one waits for it to go on, in the place of the one that would run.
         allowed = self._max_pending + (self.running is None)
-        if waits or len(self.waiting) < allowed:
+        if waits or self.pending < allowed:
             return
         if self._max_pending == 0:
             busy = "starts again" if self.running is None else f"runs the request {self.running.id}"
@@ -117,7 +190,7 @@ class Requests:
                 f"the agent {busy}, and queues none; wait for it, or open the agent with max_pending="
             )
         raise QueueFull(
-            f"{len(self.waiting)} requests wait already, as many as max_pending allows; try again when one has ended"
+            f"{self.pending} requests wait already, as many as max_pending allows; try again when one has ended"
         )
 
     def check_id(self, request_id: str) -> None:
@@ -127,16 +200,22 @@ class Requests:
                 f"a request {request_id!r} is queued or running already; give another id"
             )
 
+    @trio.lowlevel.enable_ki_protection
     def add(self, ticket: Ticket) -> None:
         """Put a request in line; it may run once its ``turn`` is set."""
-        self.waiting.append(ticket)
+        if self._waiting is None:
+            self._waiting = OrderedDict()
+        ticket.state = "queued"
+        self._waiting[ticket.id] = ticket
         self._start_next()
 
+    @trio.lowlevel.enable_ki_protection
     def leave(self, ticket: Ticket) -> None:
         """Say that a request has ended, with its result; lets the next one run."""
-        if ticket.state == "queued":
-            self.waiting.remove(ticket)
+        if ticket.state == "queued" and self._waiting is not None:
+            del self._waiting[ticket.id]
         ticket.state = "finished"
+        ticket.turn.set()
         ticket.finished.set()
         if self.running is ticket:
             self.running = None
@@ -144,11 +223,12 @@ class Requests:
 
     def find(self, request_id: str) -> Ticket | None:
         """The request that is queued or running under an id."""
-        running = (self.running,) if self.running is not None else ()
-        return next((each for each in (*running, *self.waiting) if each.id == request_id), None)
+        if self.running is not None and self.running.id == request_id:
+            return self.running
+        return None if self._waiting is None else self._waiting.get(request_id)
 
-    def cancel(self, request_id: str) -> Ticket:
-        """Cancel a request that is queued or running.
+    def stop(self, request_id: str) -> Ticket | None:
+        """Stop a request that is running; returns one that is queued, which has to be committed.
 
         Raises:
             RequestNotFound: there is none of this id.
@@ -156,11 +236,10 @@ class Requests:
         ticket = self.find(request_id)
         if ticket is None:
             raise RequestNotFound(f"no request {request_id!r} is queued or running; it may have ended")
-        if ticket is self.running:
-            ticket.scope.cancel(reason=f"the request {request_id} was cancelled")
-        else:
-            self._withdraw(ticket)
-        return ticket
+        if ticket is not self.running:
+            return ticket
+        ticket.scope.cancel(reason=f"the request {request_id} was cancelled")
+        return None
 
     def go_on(self) -> None:
         """Let requests run."""
@@ -171,23 +250,23 @@ class Requests:
         """Let none begin, and stop what runs; what waits goes on waiting."""
         self._paused = True
         if self.running is not None:
-            self.running.refused = reason
+            # The first reason is the one: what ends an agent may be closed by several.
+            self.running.refused = self.running.refused or reason
             self.running.scope.cancel(reason="the agent ended")
-        for scope in tuple(self._beside):
+        for scope in self._beside:
             scope.cancel(reason="the agent ended")
         self._changed.set()
 
     def close(self, reason: AgentClosed) -> tuple[Ticket, ...]:
-        """Take no more requests, and stop what runs; returns those that waited and will not run."""
+        """Take no more requests, and stop what runs; returns those that wait, which have to be committed."""
         if self._closed is not None:
             return ()
         self._closed = reason
         self.pause(reason)
-        withdrawn = tuple(self.waiting)
-        for ticket in withdrawn:
+        waiting = () if self._waiting is None else tuple(self._waiting.values())
+        for ticket in waiting:
             ticket.refused = reason
-            self._withdraw(ticket)
-        return withdrawn
+        return waiting
 
     async def next_sent(self) -> Ticket | None:
         """Wait for a request that was sent and whose turn it is; None when they are paused."""
@@ -215,25 +294,20 @@ class Requests:
         """
         self.check_open()
         scope = trio.CancelScope()
-        self._beside.add(scope)
+        self._beside.append(scope)
         try:
             with scope:
                 yield
         finally:
-            self._beside.discard(scope)
+            self._beside.remove(scope)
             self._changed.set()
         if scope.cancelled_caught:
             self.check_open()
             raise AgentClosed("the agent ended meanwhile; it is being started again")
 
-    def _withdraw(self, ticket: Ticket) -> None:
-        self.waiting.remove(ticket)
-        ticket.state = "withdrawn"
-        ticket.turn.set()
-
     def _start_next(self) -> None:
-        if self.running is None and self.waiting and not self._paused:
-            ticket = self.waiting.popleft()
+        if self.running is None and self._waiting and not self._paused:
+            _, ticket = self._waiting.popitem(last=False)
             self.running = ticket
             ticket.state = "running"
             ticket.turn.set()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from alloy_trio._broadcast import Subscription
 from alloy_trio.values import Result
 
 from ._requests import RequestState, Ticket
+from ._waits import waiting_for
 
 if TYPE_CHECKING:
-    from ._agent import Agent
+    from ._core import Core
 
 
 class Request:
@@ -20,8 +23,8 @@ class Request:
         id: its name.
     """
 
-    def __init__(self, agent: Agent, ticket: Ticket) -> None:
-        self._agent = agent
+    def __init__(self, core: Core, ticket: Ticket) -> None:
+        self._core = core
         self._ticket = ticket
         self.id = ticket.id
 
@@ -30,8 +33,8 @@ class Request:
 
     @property
     def state(self) -> RequestState:
-        """How far it has come."""
-        return self._ticket.state
+        """How far it has come: ``"queued"``, ``"running"`` or ``"finished"``."""
+        return self._ticket.state or "queued"
 
     async def wait(self) -> Result:
         """Wait until it has ended.
@@ -41,17 +44,24 @@ class Request:
 
         Raises:
             AgentClosed: the agent ended first.
+            AgentBusy: the request would wait for the caller, who is part of a request himself.
             RemoteError: the provider failed; its ``result`` is the partial Result.
 
         *Cancellation*: ends the waiting, not the request.
         """
-        await self._ticket.finished.wait()
+        self._core.check_here("send")
+        if self._ticket.state == "finished":
+            await trio.lowlevel.checkpoint()
+        else:
+            with waiting_for(self._core.requests):
+                await self._ticket.finished.wait()
         return self._ticket.outcome()
 
     def cancel(self) -> None:
         """Cancel it, whether it is queued or running; nothing happens when it has ended."""
-        if self._ticket.state in ("queued", "running"):
-            self._agent.cancel(self.id)
+        self._core.check_here("cancel")
+        if self._ticket.state != "finished":
+            self._core.cancel(self.id)
 
 
 class Responses:

@@ -12,8 +12,8 @@ from alloy_trio.loop import (
     Options,
     Performance,
     RunOptions,
-    Surroundings,
     check_options,
+    discovered,
     here,
     new_state,
     performed,
@@ -46,7 +46,6 @@ def agent_tool(core: Core, name: str | None, description: str | None) -> Tool:
 
     async def execute(given: dict[str, Any], context: ToolContext) -> ToolOutput:
         try:
-            core.check_not_inside()
             result = await core.answer(given["prompt"])
         except AlloyError as error:
             raise ToolError(f"{called} failed: {error}") from error
@@ -79,18 +78,17 @@ def answered(name: str, result: Result) -> ToolOutput:
 
 async def delegated(core: Core, prompt: str | Message, provider: Provider, changed: RunOptions) -> Result:
     """Run a task with a conversation of its own, as a part of the run that calls, if there is one."""
+    core.requests.check_open()
     given: dict[str, Any] = attrs.asdict(core.options, recurse=False, filter=_was_given)
-    checked = check_options(provider, cast("RunOptions", {**given, **changed}))
+    checked = await discovered(check_options(provider, cast("RunOptions", {**given, **changed})))
     above = here.get()
-    surroundings = Surroundings(
-        agent=core.owner,
-        parent=None if above is None else above.emitter,
-        budget=None if above is None else above.budget,
-        session_is_open=True,
-    )
+    surroundings = core.surroundings(parent=None if above is None else above.emitter)
     performance = Performance(new_state(prompt, checked), provider, checked, surroundings, listened=False)
     with core.requests.beside():
-        return await performed(performance)
+        try:
+            return await performed(performance)
+        finally:
+            core.conversation.counts.add_delegated(performance.state.result())
 
 
 def _was_given(field: attrs.Attribute[Any], value: Any) -> bool:

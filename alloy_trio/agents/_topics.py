@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from alloy_trio._broadcast import Broadcast
-from alloy_trio.values import Lagged, Message
+from alloy_trio.values import AgentClosed, Lagged, Message
 
 if TYPE_CHECKING:
     from ._core import Core
@@ -36,6 +36,8 @@ async def answer(
                 return
             try:
                 await agent.answer(prompt_of(message.value))
+            except AgentClosed as closed:
+                _logger.warning("a message on %s was not answered: %s", message.topic, closed)
             except Exception:  # border: a request run for a handle
                 _logger.exception("a message on %s was not answered", message.topic)
 

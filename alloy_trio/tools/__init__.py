@@ -20,6 +20,9 @@ from ._tool import Tool, ToolContext, ToolOutput, server_tool, tool
 if TYPE_CHECKING:
     from ._bash import bash, bash_tool
     from ._files import edit, read, write
+    from ._memory import memory, memory_tool
+    from ._memory_directory import DirectoryStore
+    from ._memory_stores import InMemoryStore
     from ._scratchpad import scratchpad
 
 __all__ = [
@@ -41,6 +44,10 @@ __all__ = [
     "bash",
     "bash_tool",
     "scratchpad",
+    "memory",
+    "memory_tool",
+    "InMemoryStore",
+    "DirectoryStore",
 ]
 
 _LATE = {
@@ -50,6 +57,10 @@ _LATE = {
     "write": "_files",
     "edit": "_files",
     "scratchpad": "_scratchpad",
+    "memory": "_memory",
+    "memory_tool": "_memory",
+    "InMemoryStore": "_memory_stores",
+    "DirectoryStore": "_memory_directory",
 }
 
 

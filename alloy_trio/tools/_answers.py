@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from alloy_trio.values import ToolError, ToolUse
 
-from ._problems import Problem, close_match
+from ._problems import Problem, close_match, shown
 
 MAX_PROBLEMS = 20
 """Findings that one answer lists; more than that does not help to mend an input."""
@@ -34,14 +34,44 @@ def invalid_input(name: str, problems: Iterable[Problem]) -> str:
 
 def invalid_json(use: ToolUse) -> str:
     """The input was no JSON object."""
-    text = use.invalid_input or ""
-    try:
-        seen = json.loads(text)
-    except ValueError as exc:
-        why = f"was not valid JSON ({exc})"
-    else:
-        why = f"was JSON, but a {type(seen).__name__} and not an object"
+    why = _why_invalid(use.invalid_input or "")
     return f"The input for {use.name} {why}, so it did not run. Call it again with one complete JSON object."
+
+
+def _why_invalid(text: str) -> str:
+    twice: list[str] = []
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        made: dict[str, object] = {}
+        for key, value in pairs:
+            if key in made:
+                twice.append(key)
+            made[key] = value
+        return made
+
+    odd: list[str] = []
+    try:
+        seen = json.loads(text, parse_constant=odd.append, object_pairs_hook=once)
+    except ValueError as exc:
+        return f"was not valid JSON ({exc})"
+    except RecursionError:
+        return "was nested too deeply"
+    if not isinstance(seen, dict):
+        return f"was JSON, but a {type(seen).__name__} and not an object"
+    if twice:
+        return f"had the key {shown(twice[0])} twice in one object"
+    return (
+        f"held {odd[0]}, which is not valid JSON"
+        if odd
+        else "was nested too deeply, or held a number too large"
+    )
+
+
+def invalid_value(name: str, why: str) -> str:
+    """The input holds something that no JSON says."""
+    return (
+        f"The input for {name} was not usable ({why}), so it did not run. Call it again with other JSON."
+    )
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> str:

@@ -8,16 +8,15 @@ from typing import Any
 import attrs
 import trio
 
-from alloy_trio.values import ResultBlock, Text, ToolError, ToolOutcome, ToolUse
+from alloy_trio.values import ResultBlock, Text, ToolOutcome, ToolUse
 
 from . import _answers as answers
 from ._limit import Interrupted
-from ._plain import NotPlain, cut, plain, to_text
 from ._tool import MAX_RESULT_CHARS, ToolOutput
 
 STOPPED = "the run was stopped"
 
-_LEAST_WORDS = 500
+LEAST_WORDS = 500
 """Characters that an error may have however little of a result the tool wants shown."""
 
 
@@ -36,25 +35,34 @@ class Call:
     content: str | tuple[ResultBlock, ...] = ""
     is_error: bool = False
     output: str = ""
-    blocks: tuple[ResultBlock, ...] = ()
+    result: ToolOutput | None = None
     data: Any = None
 
     @property
     def started(self) -> bool:
         return self.start_seq is not None
 
+    @property
+    def room(self) -> int:
+        """Characters that an error may have."""
+        return max(self.limit, LEAST_WORDS)
+
     def settle(self, outcome: ToolOutcome, words: str) -> None:
-        """Let it end other than completed."""
+        """Let it end other than completed, with words that are short enough."""
         self.outcome = outcome
-        words = cut(words, max(self.limit, _LEAST_WORDS))
-        self.answer(words, words, is_error=True)
+        self.fail(words)
         if self.started and self.thread_may_stay and outcome == "interrupted":
             self.data = {"may_still_run": True}
 
-    def answer(
-        self, content: str | tuple[ResultBlock, ...], output: str, *, is_error: bool = False, data: Any = None
-    ) -> None:
-        self.content, self.output, self.is_error, self.data = content, output, is_error, data
+    def fail(self, words: str, data: Any = None) -> None:
+        """Answer with an error."""
+        self.content, self.output, self.is_error, self.data = words, words, True, data
+
+    def answer(self, result: ToolOutput) -> None:
+        """Answer with a result that is fit to be sent."""
+        self.result, self.output, self.is_error, self.data = result, result.text, False, result.data
+        words = (Text(result.text),) if result.text else ()
+        self.content = (*words, *result.blocks) if result.blocks else result.text
 
 
 def if_closed(call: Call, reason: str = STOPPED) -> tuple[ToolOutcome, str]:
@@ -82,32 +90,6 @@ def ending(
     reason = STOPPED if limit is None else f"it took longer than its limit of {limit} s"
     words = answers.interrupted(name, reason, thread_left=call.thread_may_stay)
     return "interrupted", words if error is None else f"{words}\n{answers.failure(name, error)}"
-
-
-def render(call: Call, returned: object) -> None:
-    """Make the result of what a tool returned; all its text together is cut to the call's limit."""
-    try:
-        output = returned if isinstance(returned, ToolOutput) else ToolOutput(_text(returned))
-        data = plain(output.data)
-        text = cut(_text(output.text), call.limit)
-        left = call.limit - len(text)
-        blocks: list[ResultBlock] = []
-        for block in output.blocks:
-            if not isinstance(block, ResultBlock):
-                raise NotPlain(f"a block is a {type(block).__name__}, not Text, Image, Document or Opaque")
-            if isinstance(block, Text):
-                block = attrs.evolve(block, text=cut(_text(block.text), max(left, 0)))
-                left -= len(block.text)
-            blocks.append(block)
-    except NotPlain as exc:
-        raise ToolError(answers.unusable(call.use.name, str(exc))) from exc
-    call.blocks = tuple(blocks)
-    words = text or ("" if blocks else answers.NO_OUTPUT)
-    call.answer((*((Text(words),) if words else ()), *blocks) if blocks else words, words, data=data)
-
-
-def _text(value: object) -> str:
-    return "" if value is None else to_text(value)
 
 
 def divided(error: BaseException) -> tuple[BaseException | None, BaseException | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from alloy_trio.values import ConfigurationError, ToolDefinitionError
 
+from ._plain import NotPlain, plain
 from ._problems import shown
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -42,10 +43,10 @@ def check_names(names: object) -> None:
 
 
 def check_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy the schema of an input, which is an object.
+    """Copy the schema of an input, which is an object; what its maker does to it later changes no tool.
 
     Raises:
-        ToolDefinitionError: it is the schema of something else, or none.
+        ToolDefinitionError: it is the schema of something else, or none, or not JSON.
     """
     if not isinstance(schema, Mapping):
         raise ToolDefinitionError(
@@ -57,7 +58,13 @@ def check_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
             f'the input schema of a tool is {shown(schema)} that does not say "type": "object", and '
             'the input of a tool is one; write {"type": "object", "properties": {…}}'
         )
-    return dict(schema)
+    try:
+        copied: dict[str, Any] = plain(schema)
+    except NotPlain as exc:
+        raise ToolDefinitionError(
+            f"the input schema of a tool is not JSON: {exc}; write what JSON can hold"
+        ) from None
+    return copied
 
 
 def check_tool(

@@ -8,7 +8,6 @@ emitted, and the step to the third where its tool_end is. So whatever a cancel m
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -28,8 +27,10 @@ from alloy_trio.values import (
 )
 
 from . import _answers as answers
-from ._calls import STOPPED, Call, divided, ending, if_closed, met_cancel, only, render, stopped
+from ._calls import STOPPED, Call, divided, ending, if_closed, met_cancel, only, stopped
 from ._limit import Limit
+from ._plain import NotPlain, cut, plain
+from ._rendering import rendered
 from ._reports import Reporter, Send
 from ._tool import Tool, ToolContext, ToolOutput
 
@@ -87,8 +88,8 @@ class ToolRound:
         around: Around | None = None,
         limiter: trio.CapacityLimiter | None = None,
     ) -> None:
-        self._calls = [Call(use) for use in calls]
         self._tools = tools
+        self._calls = [self._opened(use) for use in calls]
         self._context = context
         self._emit = emit
         self._send = send
@@ -153,6 +154,10 @@ class ToolRound:
             )
         return tuple(records)
 
+    def _opened(self, use: ToolUse) -> Call:
+        tool = self._tools.get(use.name)
+        return Call(use) if tool is None else Call(use, limit=tool.max_result_chars)
+
     def _batches(self) -> Iterator[list[Call]]:
         """What runs at the same time; a barrier is a batch of its own."""
         batch: list[Call] = []
@@ -195,18 +200,20 @@ class ToolRound:
             if call.started or call.outcome is not None:
                 raise RuntimeError(f"proceed was called twice for {call.use.name}; a call runs once")
             await self._execute(call, use)
-            if call.is_error:
+            if call.result is None:
                 raise ToolError(call.output)
-            return ToolOutput(call.output, call.data, call.blocks)
+            return call.result
 
         try:
             output = await self._around(call.use, proceed)
-            render(call, output)
+            if output is not call.result:
+                await self._answer(call, output)
         except ToolError as exc:
+            words = await self._short(call, answers.failure(call.use.name, exc))
             if call.outcome is None:
-                self._settle(call, "blocked", answers.failure(call.use.name, exc))
+                self._settle(call, "blocked", words)
             else:
-                call.answer(str(exc), str(exc), is_error=True, data=call.data)
+                call.fail(words, call.data)
         else:
             call.outcome = call.outcome or "completed"
 
@@ -219,8 +226,12 @@ class ToolRound:
         if use.invalid_input is not None:
             self._settle(call, "not_started", answers.invalid_json(use))
             return
+        try:
+            shown = plain(use.input)
+        except NotPlain as exc:
+            self._settle(call, "not_started", answers.invalid_value(use.name, str(exc)))
+            return
         call.thread_may_stay = tool.abandons
-        call.limit = tool.max_result_chars
         seconds = tool.timeout if tool.timeout is not None else self._default_timeout
         limit = Limit(math.inf if seconds is None else seconds)
         error: BaseException | None = None
@@ -231,9 +242,10 @@ class ToolRound:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 limit.start()
                 with limit.scope:
-                    self._start(call, use)
+                    self._start(call, use, shown)
                     returned = await prepared.run(self._context_for(call, limit))
-                    render(call, returned)
+                    with limit.paused():
+                        await self._answer(call, returned)
                     self._settle(call, "completed")
         # SystemExit too: command-line libraries raise it for a wrong argument, and that is the model's.
         except (Exception, SystemExit, BaseExceptionGroup) as exc:  # border: a tool call
@@ -243,19 +255,44 @@ class ToolRound:
                 scope = limit.scope
                 ended_by_scope = scope.cancelled_caught or (scope.cancel_called and met_cancel(error))
                 met = f"{seconds:g}" if ended_by_scope else None
-                self._settle(call, *ending(call, error, met, stopped=stopped(error, fatal)))
+                outcome, words = ending(call, error, met, stopped=stopped(error, fatal))
+                self._settle(call, outcome, await self._short(call, words))
         if error is not None:
             _logger.debug("the tool %s failed", use.name, exc_info=error)
             if call.outcome is None:
-                self._settle(call, "not_started", answers.failure(use.name, error))
+                self._settle(call, "not_started", await self._short(call, answers.failure(use.name, error)))
         if fatal is not None:
             raise fatal
 
-    def _start(self, call: Call, use: ToolUse) -> None:
+    def _start(self, call: Call, use: ToolUse, shown: dict[str, Any]) -> None:
         call.started_at = trio.current_time()
-        # A copy, so that what a reader does to its event changes neither the history nor the record.
-        payload = {"id": use.id, "name": use.name, "input": copy.deepcopy(use.input)}
-        call.start_seq = self._emit("tool_start", payload)
+        # A copy of the input, so that what a reader does to its event changes neither the history nor the record.
+        call.start_seq = self._emit("tool_start", {"id": use.id, "name": use.name, "input": shown})
+
+    async def _answer(self, call: Call, returned: object) -> None:
+        """Answer with what a tool or what is around it returned.
+
+        *Cancellation*: none; what was done is told, also when its text has to be put into a file first.
+        """
+
+        async def keep(text: str) -> str:
+            return await self._kept(call, text, call.limit)
+
+        call.answer(await rendered(call.use.name, returned, call.limit, keep))
+
+    async def _short(self, call: Call, words: str) -> str:
+        """An error's words, cut if they are too long."""
+        if len(words) <= call.room:
+            return words
+        return cut(words, call.room, await self._kept(call, words, call.room))
+
+    async def _kept(self, call: Call, text: str, shown: int) -> str:
+        if "read" not in self._tools:
+            return ""  # nothing else opens the file
+        from ._long_results import spilled
+
+        stem = call.use.name if call.use.name in self._tools else "result"
+        return await spilled(text, stem, shown, self._context.belongings)
 
     def _settle(self, call: Call, outcome: ToolOutcome, words: str | None = None) -> None:
         if words is None:

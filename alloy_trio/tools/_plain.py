@@ -18,8 +18,14 @@ import attrs
 
 from ._problems import Location, place
 
-CUT_NOTE = "\n[... {count} characters cut here ...]\n"
+CUT_NOTE = "\n[... {count} characters cut here{where} ...]\n"
 """The line that stands where the middle of a long text was."""
+
+MAX_DEPTH = 100
+"""Levels of objects and arrays in one another. Every reader of JSON has such a limit, most a few hundred."""
+
+MAX_NUMBER_BITS = 14_000
+"""Bits of an integer, some 4,200 digits; Python itself writes and reads no more than 4,300."""
 
 
 class NotPlain(Exception):
@@ -30,7 +36,8 @@ def plain(value: object) -> Any:
     """Copy a value into JSON data: attrs classes, dataclasses, enums, dates, paths and sets included.
 
     Raises:
-        NotPlain: something in it is not JSON: bytes, NaN, a circle, half a surrogate pair, an object.
+        NotPlain: something in it is not JSON: bytes, NaN, a circle, half a surrogate pair, an object; or it is
+            nested deeper than :data:`MAX_DEPTH`.
     """
     return _plain(value, (), set())
 
@@ -45,20 +52,25 @@ def to_text(value: object) -> str:
     return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int, where: str = "") -> str:
     """Keep the head and the tail of a text that is longer than ``limit`` characters.
 
     Two thirds go to the head: what a listing or a file begins with says more than how it ends, while errors
     stand at the end. The result, with the line that says how much is missing, is not longer than the limit
     unless the limit is shorter than that line.
+
+    Args:
+        text: the text.
+        limit: characters that may be left.
+        where: what that line says further: where the rest of it is.
     """
     if len(text) <= limit:
         return text
     # The count's own width depends on the count; taking the widest that it can have is exact enough.
-    room = max(limit - len(CUT_NOTE.format(count=len(text))), 0)
+    room = max(limit - len(CUT_NOTE.format(count=len(text), where=where)), 0)
     tail = room // 3
     head = room - tail
-    note = CUT_NOTE.format(count=len(text) - room)
+    note = CUT_NOTE.format(count=len(text) - room, where=where)
     return text[:head] + note + (text[-tail:] if tail else "")
 
 
@@ -70,6 +82,8 @@ def _plain(value: object, location: Location, above: set[int]) -> Any:
     if _is_enum(value):
         return _plain(value.value, location, above)
     if isinstance(value, int):
+        if value.bit_length() > MAX_NUMBER_BITS:
+            raise _refused(location, f"it is a number of {value.bit_length()} bits, too many digits to write")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -81,6 +95,8 @@ def _plain(value: object, location: Location, above: set[int]) -> Any:
 def _object(value: object, location: Location, above: set[int]) -> Any:
     if id(value) in above:
         raise _refused(location, "it contains itself")
+    if len(above) >= MAX_DEPTH:
+        raise _refused((), f"it is nested deeper than {MAX_DEPTH} levels")
     above.add(id(value))
     try:
         if isinstance(value, Mapping):

@@ -17,6 +17,12 @@ Location = tuple[str | int, ...]
 _SHOWN_CHARS = 60
 """Characters of a wrong value that a message repeats; arbitrary, a line of text."""
 
+ENOUGH = 100
+"""Findings after which nothing more is looked for: nobody reads more, and an input may be wrong a million times."""
+
+_MATCHED_CHARS = 100
+"""A longer name is not compared with others: it takes long, and is no slip of the pen."""
+
 EXPECTED = {
     "string": "a string",
     "integer": "an integer",
@@ -52,6 +58,8 @@ def place(location: Location) -> str:
     """Write a location the way a model reads it: ``items[2].city``; the whole input is ``input``."""
     parts: list[str] = []
     for step in location:
+        if isinstance(step, str) and len(step) > _SHOWN_CHARS:
+            step = step[: _SHOWN_CHARS - 3] + "..."
         if isinstance(step, int):
             parts.append(f"[{step}]")
         elif re.fullmatch(r"[\w$-]+", step):
@@ -67,9 +75,14 @@ def shown(value: object) -> str:
         return "an object"
     if isinstance(value, list | tuple):
         return f"an array of {len(value)}"
-    if value is None or isinstance(value, bool | int | float | str):
-        text = json.dumps(value)
+    if isinstance(value, str):
+        text = json.dumps(value[: _SHOWN_CHARS + 1])
         return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 4] + '..."'
+    if isinstance(value, int) and value.bit_length() > 1_000:
+        return "a number of very many digits"
+    if value is None or isinstance(value, bool | int | float):
+        text = json.dumps(value)
+        return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
     return f"a {type(value).__name__}"
 
 
@@ -88,6 +101,8 @@ def close_match(name: str, known: Iterable[str]) -> str | None:
     """The known name that the given one was probably meant to be."""
     import difflib
 
+    if len(name) > _MATCHED_CHARS:
+        return None
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 
@@ -117,6 +132,17 @@ def json_equal(left: object, right: object) -> bool:
     if is_number(left) and is_number(right):
         return left == right
     return type(left) is type(right) and left == right
+
+
+def identity(value: object) -> object:
+    """Something that is equal and hashed alike for just those values that are :func:`json_equal`."""
+    if isinstance(value, bool) or value is None:
+        return (type(value), value)
+    if isinstance(value, list | tuple):
+        return (list, *map(identity, value))
+    if isinstance(value, Mapping):
+        return (dict, frozenset((key, identity(each)) for key, each in value.items()))
+    return (float if is_number(value) else type(value), value)
 
 
 def is_number(value: object) -> bool:

@@ -1,4 +1,8 @@
-"""The scratchpad tool: notes that a model keeps for the time of a run or an agent."""
+"""The scratchpad tool: notes that a model keeps for the time of a conversation.
+
+They are no messages, so no compaction takes them away. They lie in ``ToolContext.state`` as plain JSON, a dict of
+texts by key, and are kept with an agent's session there.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ from ._problems import close_match
 from ._tool import ToolContext, tool
 
 MAX_CHARS = 200_000
-"""Characters of all notes together; some 50,000 tokens, more than a model would read back."""
+"""Characters of all notes and their keys together; some 50,000 tokens, more than a model would read back."""
+
+MAX_KEY_CHARS = 200
+"""Of one key. A key is a name, and is repeated in lists and answers."""
 
 
 @tool
@@ -20,7 +27,8 @@ async def scratchpad(
     key: str = "",
     value: str = "",
 ) -> str:
-    """Keep notes under keys while you work. They last until this request is answered, and nobody else sees them.
+    """Keep notes under keys while you work. They last as long as this conversation, also when earlier parts of it
+    are summarised, and nobody else sees them.
 
     Args:
         action: "write" replaces a note, "append" adds to its end, "read" shows it, "delete" removes it,
@@ -34,8 +42,9 @@ async def scratchpad(
             "\n".join(f"{name} ({len(text)} characters)" for name, text in notes.items())
             or "There are no notes."
         )
-    if not key:
-        raise ToolError(f"{action} needs a key, and it is empty; name the note")
+    if not key or len(key) > MAX_KEY_CHARS:
+        seen = f"has {len(key)} characters" if key else "is empty"
+        raise ToolError(f"{action} needs a key of 1 to {MAX_KEY_CHARS} characters, and it {seen}; name the note")
     if action in ("read", "delete") and key not in notes:
         match = close_match(key, notes)
         hint = f"did you mean {match!r}?" if match else f"the notes are: {', '.join(notes) or '(none)'}"
@@ -46,7 +55,8 @@ async def scratchpad(
         del notes[key]
         return f"Deleted {key}."
     text = notes.get(key, "") + value if action == "append" else value
-    total = sum(map(len, notes.values())) - len(notes.get(key, "")) + len(text)
+    others = sum(len(name) + len(note) for name, note in notes.items() if name != key)
+    total = others + len(key) + len(text)
     if total > MAX_CHARS:
         raise ToolError(
             f"the notes would have {total} characters, and may have {MAX_CHARS}; delete some first"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias, overload
 
 import attrs
@@ -23,18 +23,21 @@ from alloy_trio.values import (
     ToolSpec,
 )
 
-from ._answers import invalid_input
+from ._answers import invalid_input, invalid_value
 from ._belongings import Belongings
 from ._checks import check_names, check_paths, check_schema, check_tool
 from ._jsonschema import compile_schema
 from ._limit import Limit
-from ._plain import plain
+from ._plain import NotPlain, plain
 from ._problems import Validator
 from ._schema import Signature, read_signature
 from ._threads import ThreadSlot, run_in_thread
 
 MAX_RESULT_CHARS = 30_000
 """Characters of a result that reach the model unless a tool says otherwise: some 8,000 tokens."""
+
+
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 # Not plain `tuple`: mypy cannot follow a class of its own parameters as a converter.
@@ -50,6 +53,10 @@ def _paths(paths: Iterable[Path]) -> tuple[Path, ...]:
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     check_names(names)
     return tuple(names)
+
+
+def _named(native: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(native)
 
 
 Report: TypeAlias = Callable[[str, Any], Awaitable[None]]
@@ -83,7 +90,6 @@ class ToolContext:
         deadline: trio time at which the call is cut off; ``inf`` if never.
         budget: the run's budget, or None.
         state: what tools remember from call to call, by the tool's name; shared in one run or agent.
-        run: what a sub-agent reports to that the call starts; None where there is no run.
         belongings: what tools have opened for the time of the run or agent, and its private directory; None where
             nobody would close it.
     """
@@ -95,7 +101,6 @@ class ToolContext:
     deadline: float = math.inf
     budget: Any = None
     state: dict[str, Any] = attrs.field(factory=dict, repr=False)
-    run: Any = attrs.field(default=None, repr=False)
     belongings: Belongings | None = attrs.field(default=None, repr=False)
     _report: Report | None = attrs.field(default=None, repr=False)
     _limit: Limit | None = attrs.field(default=None, repr=False)
@@ -178,6 +183,7 @@ class Tool:
         timeout: seconds of one execution; None for the run's ``tool_timeout``.
         strict: ask the vendor to enforce the schema.
         allowed_callers: who may call it, in the vendor's words.
+        native: what it is called as a tool of a vendor's own, by the vendor; see :class:`ToolSpec`.
         fn: the function that it was made of, if any; calling the tool calls it.
 
     Raises:
@@ -193,6 +199,7 @@ class Tool:
     timeout: float | None = attrs.field(default=None, kw_only=True)
     strict: bool = attrs.field(default=False, kw_only=True)
     allowed_callers: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_names)
+    native: Mapping[str, str] = attrs.field(default=_NOWHERE, kw_only=True, converter=_named, repr=False)
     fn: Callable[..., Any] | None = attrs.field(default=None, kw_only=True, repr=False)
     _validate: Validator = attrs.field(init=False, repr=False)
 
@@ -218,7 +225,14 @@ class Tool:
     @property
     def spec(self) -> ToolSpec:
         """The tool as a model sees it."""
-        return ToolSpec(self.name, self.description, self.input_schema, self.strict, self.allowed_callers)
+        return ToolSpec(
+            self.name,
+            self.description,
+            self.input_schema,
+            self.strict,
+            self.allowed_callers,
+            dict(self.native),
+        )
 
     @property
     def abandons(self) -> bool:
@@ -235,7 +249,7 @@ class Tool:
         Raises:
             ToolError: the input does not fit; the text lists all that is wrong.
         """
-        own = copy.deepcopy(dict(given))
+        own = _copied(self.name, given)
         problems = self._validate(own)
         if problems:
             raise ToolError(invalid_input(self.name, problems))
@@ -258,7 +272,7 @@ class _FunctionTool(Tool):
         return self._abandon
 
     def prepare(self, given: Mapping[str, Any], limiter: trio.CapacityLimiter | None = None) -> PreparedCall:
-        arguments, problems = self._signature.bind(copy.deepcopy(dict(given)))
+        arguments, problems = self._signature.bind(_copied(self.name, given))
         if problems:
             raise ToolError(invalid_input(self.name, problems))
         function = self.fn
@@ -273,6 +287,14 @@ class _FunctionTool(Tool):
             return await run_in_thread(self.name, lambda: function(**arguments), slot, abandon=self._abandon)
 
         return PreparedCall(run, slot)
+
+
+def _copied(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        own: dict[str, Any] = plain(given)
+    except NotPlain as exc:
+        raise ToolError(invalid_value(name, str(exc))) from None
+    return own
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -293,6 +315,7 @@ def tool(
     timeout: float | None = None,
     strict: bool = False,
     allowed_callers: Iterable[str] = (),
+    native: Mapping[str, str] = _NOWHERE,
     abandon: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
@@ -306,6 +329,7 @@ def tool(
     timeout: float | None = None,
     strict: bool = False,
     allowed_callers: Iterable[str] = (),
+    native: Mapping[str, str] = _NOWHERE,
     abandon: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function into a tool, as ``@tool`` or ``@tool(...)``.
@@ -322,6 +346,7 @@ def tool(
         timeout: seconds of one execution; None for the run's ``tool_timeout``.
         strict: ask the vendor to enforce the schema.
         allowed_callers: who may call it, in the vendor's words.
+        native: what it is called as a tool of a vendor's own, by the vendor.
         abandon: leave a thread behind when the call is cancelled, instead of waiting for it; the call's
             record then says that it may still run.
 
@@ -353,6 +378,7 @@ def tool(
             timeout=timeout,
             strict=strict,
             allowed_callers=allowed_callers,
+            native=native,
             fn=function,
             signature=signature,
             abandon=abandon,

@@ -23,7 +23,7 @@ import attrs
 from alloy_trio.values import ToolDefinitionError
 
 from ._jsonschema import compile_schema
-from ._problems import Location, Problem, Validator, wrong
+from ._problems import ENOUGH, Location, Problem, Validator, wrong
 from ._scalars import SCALARS, enum_shape, literal_shape
 
 Convert = Callable[[Any, Location, list[Problem]], Any]
@@ -57,7 +57,7 @@ _ARRAYS: dict[Any, Callable[[list[Any]], Any] | None] = {
     abc.MutableSet: set,
 }
 _OBJECTS = (dict, abc.Mapping, abc.MutableMapping)
-_WRAPPERS = (typing.Required, typing.NotRequired, typing.Final)
+_WRAPPERS = (typing.Required, typing.NotRequired, typing.Final, getattr(typing, "ReadOnly", typing.Final))
 _SUPPORTED = (
     "str, int, float, bool, None, list, tuple, set, dict[str, …], Optional and unions, Literal, Enum, "
     "TypedDict, dataclasses, attrs classes, NamedTuple, datetime, Path, UUID, Decimal, bytes or Any"
@@ -163,7 +163,8 @@ class Shapes:
 
     def _array(self, hint: Any, origin: Any, where: str) -> Shape:
         args = get_args(hint)
-        if origin is tuple and args and args[-1] is not Ellipsis:
+        bare = hint is tuple or hint is typing.Tuple  # noqa: UP006 - the older way of writing it
+        if origin is tuple and not bare and args[-1:] != (Ellipsis,):
             return self._fixed_tuple(() if args == ((),) else args, where)
         item = self.shape(args[0] if args else Any, f"{where}, its items")
         make = tuple if origin is tuple else _ARRAYS[origin]
@@ -177,7 +178,11 @@ class Shapes:
             return Shape(schema)
 
         def convert(value: Any, location: Location, problems: list[Problem]) -> Any:
-            items = [item(each, (*location, index), problems) for index, each in enumerate(value)]
+            items = []
+            for index, each in enumerate(value):
+                if len(problems) >= ENOUGH:
+                    break
+                items.append(item(each, (*location, index), problems))
             if problems or make is None:
                 return items
             try:

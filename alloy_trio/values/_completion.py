@@ -26,6 +26,8 @@ class ToolSpec:
         input_schema: JSON Schema of its input, an object.
         strict: ask the vendor to enforce the schema.
         allowed_callers: who may call it, in the vendor's words (Anthropic's ``code_execution_…``).
+        native: for vendors whose models know the tool by themselves, its type in the vendor's words by the vendor's
+            name, as ``{"anthropic": "memory_20250818"}``. There it is sent as that; everywhere else as the rest says.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ToolSpec:
     input_schema: dict[str, Any]
     strict: bool = False
     allowed_callers: tuple[str, ...] = ()
+    native: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -67,7 +67,12 @@ class AnthropicCodec(Codec):
     Args:
         prompt_cache: set cache marks. Input costs a quarter more where the cache is written, and a tenth
             where it is read; the vendor ignores marks on short prompts.
+
+    Attributes:
+        default_max_tokens: the cap that is sent when nobody gives one, beside a thinking budget.
     """
+
+    default_max_tokens = DEFAULT_MAX_TOKENS
 
     def __init__(self, *, prompt_cache: bool = True) -> None:
         self._prompt_cache = prompt_cache
@@ -206,17 +211,22 @@ def _thinking(thinking: Any) -> tuple[Any, str | None]:
 
 
 def _tool(spec: ToolSpec) -> dict[str, Any]:
+    if "anthropic" in spec.native:
+        return {"type": spec.native["anthropic"], "name": spec.name, **_switches(spec)}
     schema = closed(spec.input_schema) if spec.strict else spec.input_schema
     tool: dict[str, Any] = {
         "name": spec.name,
         "description": spec.description,
         "input_schema": schema if "type" in schema else {"type": "object", **schema},
     }
-    if spec.strict:
-        tool["strict"] = True
+    return {**tool, **_switches(spec)}
+
+
+def _switches(spec: ToolSpec) -> dict[str, Any]:
+    switches: dict[str, Any] = {"strict": True} if spec.strict else {}
     if spec.allowed_callers:
-        tool["allowed_callers"] = list(spec.allowed_callers)
-    return tool
+        switches["allowed_callers"] = list(spec.allowed_callers)
+    return switches
 
 
 def _server_tool(tool: ServerTool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from alloy_trio.values import (
     Usage,
 )
 
-from ._json import dump, excerpt, load, parse_arguments
+from ._json import dump, excerpt, load, parse_arguments, too_deep
 from ._sse import SSEParser
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -336,4 +336,5 @@ __all__ = [
     "excerpt",
     "load",
     "parse_arguments",
+    "too_deep",
 ]

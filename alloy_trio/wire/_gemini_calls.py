@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from alloy_trio.values import MalformedReply, ToolUse
 
-from ._codec import dump, excerpt
+from ._codec import dump, excerpt, too_deep
 
 MADE_ID = "made_id"
 """In a ToolUse's ``extra``: the vendor gave the call no id."""
@@ -110,7 +110,7 @@ def tool_use(ident: str, call: dict[str, Any], extra: dict[str, Any]) -> ToolUse
     name = str(call.get("name") or "")
     if arguments is None:
         arguments = {}
-    if isinstance(arguments, dict):
+    if isinstance(arguments, dict) and not too_deep(arguments):
         return ToolUse(ident, name, arguments, extra=extra or None)
     raw = arguments if isinstance(arguments, str) else dump(arguments).decode()
     return ToolUse(ident, name, {}, raw, extra=extra or None)

@@ -57,15 +57,42 @@ def _finite(text: str) -> float:
     return value
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        # Which of the two is meant? Readers differ, so that one could be checked and the other be run.
+        raise ValueError("a key is there twice")
+    return made
+
+
+MAX_DEPTH = 100
+"""Levels of objects and arrays in a call's arguments. What reads and writes them takes some stack for each."""
+
+
+def too_deep(value: Any) -> bool:
+    """Whether an object or array has more levels than arguments may have. Takes no stack itself."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        items = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for each in items for inner in each if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     """A call's arguments: the decoded object, or ``{}`` and the raw text when it is not a JSON object.
 
-    An empty text is an empty object: that is how wires write a call without arguments.
+    Nor is it one when it contradicts itself, by a key that is there twice, holds a number that JSON or a float has
+    no form for, or has more than :data:`MAX_DEPTH` levels. An empty text is an empty object: that is how wires
+    write a call without arguments.
     """
     if not raw.strip():
         return {}, None
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return {}, raw
-    return (value, None) if isinstance(value, dict) else ({}, raw)
+    if not isinstance(value, dict) or (raw.count("{") + raw.count("[") > MAX_DEPTH and too_deep(value)):
+        return {}, raw
+    return value, None

@@ -413,6 +413,30 @@ async def test_an_exception_that_cannot_be_printed_is_still_an_answer() -> None:
     assert "Broken" in str(result.content)
 
 
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ('{"seconds": 1, "seconds": 2}', 'had the key "seconds" twice in one object'),
+        ('{"seconds": NaN}', "held NaN, which is not valid JSON"),
+        ('{"seconds": -Infinity}', "held -Infinity, which is not valid JSON"),
+        ('{"seconds": 1e400}', "was nested too deeply, or held a number too large"),
+        ('{"seconds": ' + "[" * 200 + "]" * 200 + "}", "was nested too deeply, or held a number too large"),
+        ("[" * 100_000 + "]" * 100_000, "was nested too deeply"),
+        ('{"seconds": ' + "9" * 5_000 + "}", "was not valid JSON (Exceeds the limit"),
+        ("1", "was JSON, but a int and not an object"),
+        ("x" * 5_000_000, "was not valid JSON ("),
+    ],
+    ids=lambda value: value[:20],
+)
+async def test_json_that_never_runs_is_explained(raw: str, why: str) -> None:
+    events = Events()
+    (result,) = await round_of(events, [ToolUse("1", "sleep", {}, invalid_input=raw)], [sleep]).run()
+    assert result.is_error
+    assert str(result.content).startswith(f"The input for sleep {why}")
+    assert len(str(result.content)) < 400
+    assert events.all == []
+
+
 async def test_long_results_and_long_errors_are_cut_in_the_middle() -> None:
     @tool(max_result_chars=1000)
     async def talk(how: str) -> Any:

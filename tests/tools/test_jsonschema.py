@@ -8,9 +8,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from alloy_trio.tools import _keywords
 from alloy_trio.tools._jsonschema import compile_schema
 from alloy_trio.tools._problems import json_equal, place
 from alloy_trio.values import ToolDefinitionError
+
+
+def deep(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(depth):
+        schema = {"not": schema}
+    return schema
+
 
 json_values = st.recursive(
     st.none()
@@ -173,11 +182,82 @@ def test_a_reference_to_nothing_but_itself_ends() -> None:
         {"$ref": "#/$defs/nope"},
         {"$ref": "https://example.com/schema"},
         {"properties": {"a": {"items": 7}}},
+        {"type": []},
+        {"type": [["string"]]},
+        {"type": {"string": 1}},
+        {"required": [1]},
+        {"patternProperties": []},
+        {"patternProperties": {"(": {}}},
+        {"uniqueItems": 1},
+        {"minItems": -1},
+        {"maxLength": 1.5},
+        {"multipleOf": 0},
+        {"minimum": True},
+        {"pattern": "a{99999999999999999999}"},
+        {"pattern": "(" * 5_000 + ")" * 5_000},
+        {"$ref": "#anchor"},
+        {"$ref": 3},
+        {"$defs": []},
+        {"$defs": {"unused": {"$ref": "#/$defs/nope"}}},
+        {"anyOf": [{"$ref": "#/anyOf/7"}]},
+        {"allOf": [{"not": None}]},
+        deep(100_000),
+        {"$defs": {str(n): {"not": {"$ref": f"#/$defs/{n + 1}"}} for n in range(5_000)} | {"5000": {}}},
     ],
+    ids=lambda schema: repr(schema)[:40] if not isinstance(schema, dict) or "not" not in schema else "deep",
 )
 def test_a_malformed_schema_is_refused_when_it_is_compiled(schema: Any) -> None:
     with pytest.raises(ToolDefinitionError, match="schema is wrong at"):
         compile_schema(schema)
+
+
+@given(st.data())
+def test_whatever_stands_in_a_schema_it_is_compiled_or_refused(data: st.DataObject) -> None:
+    schema = data.draw(schema_strategy().filter(lambda each: isinstance(each, dict) and each))
+    damaged = {
+        **schema,
+        data.draw(st.sampled_from([*sorted(schema), "$ref", "items"])): data.draw(json_values),
+    }
+    oracle = pytest.importorskip("jsonschema", reason="the oracle is not installed (group `oracles`)")
+    value = data.draw(json_values)
+    try:
+        validate = compile_schema(damaged)
+    except ToolDefinitionError:
+        return
+    validate(value)
+    # What is wrong to others is not right to us, but for what asserts nothing, is said twice, or is of draft 7.
+    metaschema = oracle.Draft202012Validator(oracle.Draft202012Validator.META_SCHEMA)
+    wrong = [error for error in metaschema.iter_errors(damaged) if error.validator != "uniqueItems"]
+    assert {error.path[0] for error in wrong} <= {"format", "items"}, wrong
+
+
+def test_a_value_that_is_too_deep_to_be_checked_is_a_finding() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    nested = compile_schema({"$ref": "#/$defs/n", "$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}})
+    assert [str(each) for each in nested(value)] == ["input: is nested too deeply to be checked"]
+    assert compile_schema({"uniqueItems": True})([value]) != ()
+
+
+def test_references_that_double_at_each_step_are_not_followed_for_years(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_keywords, "MAX_REFERENCES", 10_000)
+    doubled: dict[str, Any] = {
+        str(step): {"allOf": [{"$ref": f"#/$defs/{step + 1}"}] * 2} for step in range(40)
+    }
+    validate = compile_schema({"$ref": "#/$defs/0", "$defs": {**doubled, "40": {"type": "integer"}}})
+    assert [str(each) for each in validate(1)] == ["input: takes too long to be checked"]
+    # A long value that refers once for each of its items is no such thing, nor does one check count for the next.
+    tree = compile_schema({"items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}})
+    for _ in range(3):
+        assert tree([1] * 9_000) == ()
+
+
+def test_a_const_beside_an_enum_has_to_be_in_it() -> None:
+    assert compile_schema({"enum": [1, 2], "const": 2})(2) == ()
+    assert compile_schema({"enum": [1, 2], "const": 3})(3) != ()
 
 
 def test_tuples_of_draft_7_are_understood() -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
 import decimal
 import enum
 import functools
 import json
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NewType, NotRequired, Optional, TypedDict, Union
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    Required,
+    TypedDict,
+    Union,
+)
 
 import attrs
 import pytest
@@ -19,7 +32,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alloy_trio.tools import ToolContext
+from alloy_trio.tools._answers import invalid_input
 from alloy_trio.tools._plain import plain
+from alloy_trio.tools._problems import ENOUGH
 from alloy_trio.tools._schema import Signature, read_signature
 from alloy_trio.values import ToolDefinitionError
 
@@ -50,6 +65,11 @@ class Pair(NamedTuple):
 class Options(TypedDict):
     depth: int
     wide: NotRequired[bool]
+
+
+class Partial(TypedDict, total=False):
+    a: Required[int]
+    b: str
 
 
 @attrs.frozen
@@ -96,6 +116,11 @@ TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Sequence[str], st.lists(st.text())),
     (tuple[int, ...], st.lists(st.integers())),
     (tuple[int, str], st.tuples(st.integers(), st.text()).map(list)),
+    (tuple[()], st.just([])),
+    (tuple, st.lists(st.integers() | st.text())),
+    (bytes, st.binary().map(lambda value: base64.b64encode(value).decode())),
+    (list[Options], st.lists(st.fixed_dictionaries({"depth": st.integers()}), max_size=3)),
+    (Partial, st.fixed_dictionaries({"a": st.integers()}, optional={"b": st.text()})),
     (set[str], st.lists(st.text(), unique=True)),
     (frozenset[int], st.lists(st.integers(), unique=True)),
     (dict[str, list[int]], st.dictionaries(st.text(), st.lists(st.integers()))),
@@ -171,6 +196,44 @@ def test_the_schema_says_what_the_reference_implementation_accepts(
     if not fits:
         return
     assert all("expected a" in str(each) for each in problems), problems
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` is of Python 3.12")
+def test_an_alias_that_leads_back_to_itself_is_followed() -> None:
+    namespace: dict[str, Any] = {}
+    exec("type Tree = dict[str, Tree | int]", namespace)
+    signature = of_type(namespace["Tree"])
+    assert signature.schema["properties"]["x"] == {"$ref": "#/$defs/Tree"}
+    assert signature.bind({"x": {"a": {"b": 1.0}}}) == ({"x": {"a": {"b": 1}}}, ())
+    _, problems = signature.bind({"x": {"a": {"b": "1"}}})
+    assert str(problems[0]) == 'x.a.b: expected an object or an integer, got "1"'
+
+
+def test_an_empty_tuple_holds_nothing() -> None:
+    assert of_type(tuple[()]).bind({"x": []}) == ({"x": ()}, ())
+    _, problems = of_type(tuple[()]).bind({"x": [1]})
+    assert "expected at most 0 items, got 1" in str(problems[0])
+
+
+def test_an_input_that_is_wrong_a_million_times_is_read_no_further_than_helps() -> None:
+    for hint, wrong in ((list[str], 1), (set[str], 1), (list[datetime.date], "x"), (dict[str, str], 1)):
+        many = (
+            {str(index): wrong for index in range(100_000)} if hint == dict[str, str] else [wrong] * 1_000_000
+        )
+        _, problems = of_type(hint).bind({"x": many})
+        assert 0 < len(problems) <= 2 * ENOUGH
+    _, problems = of_type(int).bind({f"y{index}": 1 for index in range(100_000)})
+    assert len(problems) <= ENOUGH + 1
+    _, problems = of_type(int).bind({"x" * 5_000_000: 1, "x": "y" * 5_000_000})
+    assert len(invalid_input("f", problems)) < 1_000
+
+
+def test_many_items_of_a_set_are_compared_in_no_time() -> None:
+    many = 200_000  # each with each would take hours
+    arguments, problems = of_type(set[int]).bind({"x": list(range(many))})
+    assert (len(arguments["x"]), problems) == (many, ())
+    _, problems = of_type(set[int]).bind({"x": [*range(many), 7]})
+    assert str(problems[0]) == "x[200000]: 7 is there twice; every item once"
 
 
 def test_the_schemas_are_valid_by_the_reference_implementation() -> None:

@@ -200,3 +200,34 @@ def test_the_facade_lists_what_loads_late_and_refuses_the_rest() -> None:
     assert isinstance(alloy_trio.tools.read, Tool)
     with pytest.raises(AttributeError, match="no attribute 'rm'"):
         _ = alloy_trio.tools.rm
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"default": float("nan")},
+        {"default": b"x"},
+        {"default": object()},
+        {"enum": [10**5_000]},
+        {"description": "\ud800"},
+        {1j: "x"},
+    ],
+    ids=["nan", "bytes", "object", "digits", "surrogate", "key"],
+)
+def test_a_schema_that_no_json_can_hold_is_refused_when_the_tool_is_made(extra: dict[Any, Any]) -> None:
+    async def execute(given: dict[str, Any], context: ToolContext) -> str:
+        return ""
+
+    schema = {"type": "object", "properties": {"a": extra}}
+    with pytest.raises(ToolDefinitionError, match=r"the input schema of a tool is not JSON: .*properties\.a"):
+        Tool("t", "T.", schema, execute)
+
+
+def test_what_is_done_to_a_schema_later_changes_no_tool() -> None:
+    async def execute(given: dict[str, Any], context: ToolContext) -> str:
+        return ""
+
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
+    made = Tool("t", "T.", schema, execute)
+    schema["properties"]["a"]["type"] = "integer"
+    assert made.spec.input_schema["properties"] == {"a": {"type": "string"}}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,7 @@ OWN = SETTINGS.origin
 FOREIGN = Origin("openai", "gpt-made-up")
 MARK = {"type": "ephemeral"}
 READ = ToolSpec("read", "Read a file.", {"type": "object", "properties": {"path": {"type": "string"}}})
+MEMORY = ToolSpec("memory", "Keep files.", {"type": "object"}, native={"anthropic": "memory_20250818"})
 PNG = b"\x89PNG\r\n"
 
 
@@ -167,6 +169,29 @@ def test_a_request_with_everything_in_it_is_what_the_vendors_client_would_send(
         )
         wanted = params.MessageCreateParamsStreaming if stream else params.MessageCreateParamsNonStreaming
         assert mismatches(body, wanted) == []
+
+
+def test_a_tool_that_the_vendor_knows_is_sent_as_the_vendors_own() -> None:
+    pytest.importorskip("anthropic", reason="the vendor's client is not installed")
+    from anthropic.types import MemoryTool20250818Param
+    from anthropic.types import message_create_params as params
+
+    body = body_of(Message.user("hi"), cache=True, tools=[READ, MEMORY])
+    assert body["tools"][1].pop("cache_control") == {"type": "ephemeral"}
+    assert body["tools"][1] == {"type": "memory_20250818", "name": "memory"}
+    assert mismatches(body["tools"][1], MemoryTool20250818Param) == []
+    assert mismatches(body, params.MessageCreateParamsNonStreaming) == []
+    switched = attrs.evolve(MEMORY, strict=True, allowed_callers=("direct",))
+    body = body_of(Message.user("hi"), tools=[switched])
+    assert body["tools"] == [
+        {"type": "memory_20250818", "name": "memory", "strict": True, "allowed_callers": ["direct"]}
+    ]
+    assert mismatches(body, params.MessageCreateParamsNonStreaming) == []
+
+
+def test_a_tool_that_only_others_know_is_sent_with_its_schema() -> None:
+    other = attrs.evolve(READ, native={"somebody": "read_1"})
+    assert body_of(Message.user("hi"), tools=[other])["tools"] == body_of(Message.user("hi"), tools=[READ])["tools"]
 
 
 def test_the_check_against_the_vendors_types_finds_mistakes() -> None:
