@@ -70,7 +70,7 @@ class Keepers:
             try:
                 with theirs:
                     call.root = await self._start()
-                    if not await self._ask(request, theirs.fileno(), output):
+                    if not await self._ask(request, theirs.fileno(), output) and self._popen is call.root:
                         await self._forget(kill=True)
                 if await call.begin():
                     self._calls.add(call)
@@ -121,8 +121,8 @@ class Keepers:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         try:
             await self._socket.sendmsg([request], [rights])
-        except (BrokenPipeError, ConnectionResetError):
-            return False
+        except (BrokenPipeError, ConnectionResetError, trio.ClosedResourceError):
+            return False  # the last: another call has noticed first
         return True
 
     def resume(self, keeper: int = -1) -> None:
@@ -246,9 +246,7 @@ class KeptCall:
     async def _read(self, awaited: str) -> bool:
         """Read reports up to one; False where they end before the call is over."""
         while not self.over:
-            while len(self._received) < 4 or len(self._received) < 4 + int.from_bytes(
-                self._received[:4], "big"
-            ):
+            while len(self._received) < max(4, size := 4 + int.from_bytes(self._received[:4], "big")):
                 try:
                     data = await self._socket.recv(_CHUNK)
                 except ConnectionResetError:
@@ -256,7 +254,6 @@ class KeptCall:
                 if not data:
                     return False
                 self._received += data
-            size = 4 + int.from_bytes(self._received[:4], "big")
             data, self._received = self._received[4:size], self._received[size:]
             name, *values = marshal.loads(data)
             self._take(name, values)

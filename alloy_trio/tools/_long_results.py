@@ -36,7 +36,7 @@ class Spill:
         """Put a text into a file.
 
         Returns:
-            The path.
+            The path, and what was done to the text.
 
         Raises:
             OSError: it cannot be written, or the room is used up.
@@ -53,7 +53,9 @@ class Spill:
         await trio.lowlevel.checkpoint()
 
     def _write(self, stem: str, text: str) -> str:
-        content = broken(text[:MAX_FILE_CHARS]).encode()
+        whole = text[:MAX_FILE_CHARS]
+        lines = broken(whole)
+        content = lines.encode()
         if len(content) > self._room:
             raise OSError(f"the results that were kept before fill the {MAX_KEPT_BYTES} bytes that there are")
         try:
@@ -67,11 +69,13 @@ class Spill:
             os.unlink(file.name)
             raise
         self._room -= len(content)
-        return file.name
+        return file.name if lines is whole else f"{file.name}, lines broken after {MAX_LINE_CHARS} characters"
 
 
 def broken(text: str) -> str:
     """A text whose lines have at most :data:`MAX_LINE_CHARS` characters."""
+    if len(text) <= MAX_LINE_CHARS or max(map(len, text.split("\n"))) <= MAX_LINE_CHARS:
+        return text
     return "\n".join(
         line[at : at + MAX_LINE_CHARS]
         for line in text.split("\n")
@@ -101,9 +105,4 @@ async def spilled(text: str, stem: str, shown: int, belongings: Belongings | Non
     what = "all of it is" if len(text) <= MAX_FILE_CHARS else f"its first {MAX_FILE_CHARS} characters are"
     # The line from which on something is missing: half of what is shown is well before the cut.
     line = broken(text[: shown // 2]).count("\n") + 1
-    long = f", lines broken after {MAX_LINE_CHARS} characters" if _has_long_line(text) else ""
-    return f"; {what} in {path}{long}: call read with this path and offset={line}"
-
-
-def _has_long_line(text: str) -> bool:
-    return any(len(line) > MAX_LINE_CHARS for line in text.split("\n"))
+    return f"; {what} in {path}: call read with this path and offset={line}"

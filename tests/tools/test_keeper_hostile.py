@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -162,6 +163,24 @@ class TestMany:
         token = mark()
         run_away = f"import os, signal; signal.signal(15, signal.SIG_IGN); '{token}'\nwhile not os.fork(): os.setsid()"
         await cancelled(f'{sys.executable} -ISc "{run_away}" & sleep 100', belongings, token, 0.5)
+        assert marked(token) == []
+
+    @pytest.mark.skipif(
+        os.geteuid() != 0, reason="only root can give it a user of its own, whose processes are limited"
+    )
+    @pytest.mark.parametrize("before", ["", "setsid "], ids=["one group", "a session each"])
+    async def test_a_fork_bomb(self, belongings: Belongings, before: str) -> None:
+        token = mark()
+        user = 1_000_000 + os.getpid()
+        twice = f'for each in 1 2; do {before}bash -c "$0" "$0" & done; wait'
+        bomb = f"exec 2> /dev/null; ulimit -u 100; {twice}; : {token}"
+        argv = [
+            sys.executable,
+            "-ISc",
+            "import os, sys; os.setuid(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])",
+        ]
+        command = shlex.join([*argv, str(user), "/bin/bash", "-c", bomb, bomb])
+        await cancelled(command, belongings, token, 0.5)
         assert marked(token) == []
 
     async def test_a_deep_tree_of_sessions(self, belongings: Belongings) -> None:
