@@ -54,10 +54,10 @@ napoleon_custom_sections = ["Cancellation", "Ordering", "Backpressure"]
 # the standard library, stay unlinked. Names of alloy_trio have to lead somewhere.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"alloy_trio\..*\.T"),  # type variables
+    (r"py:.*", r"(alloy_trio\..*\.)?Ts?"),  # type variables
     (
         r"py:.*",
-        r"(attrs?|collections|contextlib|decimal|datetime|httpx|hypothesis|os|pathlib|pytest|ssl|trio|types|typing)\..*",
+        r"(attrs?|collections|contextlib|decimal|datetime|httpx|hypothesis|logging|os|pathlib|pytest|ssl|trio|types|typing)\..*",
     ),
     (
         r"py:.*",
