@@ -163,6 +163,16 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def supervision(session: nox.Session) -> None:
+    """Hold supervision against OTP's own supervisor, its manual, and mutants of the policy, in full; takes minutes.
+
+    What needs Erlang is skipped where it is absent.
+    """
+    session.install(".[testing]", *group("proofs"))
+    session.run("pytest", "tests/supervision", *session.posargs, env={"ALLOY_TRIO_FULL": "1"})
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and report the lines and branches that none of them reached."""
     session.install(".[testing]", *group("coverage"))
