@@ -21,6 +21,7 @@ FACADES = (
     "alloy_trio",
     "alloy_trio.abc",
     "alloy_trio.providers",
+    "alloy_trio.supervision",
     "alloy_trio.testing",
     "alloy_trio.tools",
     "alloy_trio.wire",

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-FACADES = ("alloy_trio", "alloy_trio.abc", "alloy_trio.providers", "alloy_trio.testing", "alloy_trio.tools")
+FACADES = (
+    "alloy_trio",
+    "alloy_trio.abc",
+    "alloy_trio.providers",
+    "alloy_trio.supervision",
+    "alloy_trio.testing",
+    "alloy_trio.tools",
+)
 DIRECTIVE = re.compile(r"^\.\. ((?:current)?module|auto\w+|py:\w+):: *(\S+)", re.MULTILINE)
 
 
