@@ -218,9 +218,6 @@ class grace:
         finally:
             with grace():
                 await connection.say_goodbye()
-
-    Attributes:
-        cancelled_caught: after the block, whether it was cut off.
     """
 
     def __init__(self) -> None:
@@ -247,4 +244,5 @@ class grace:
 
     @property
     def cancelled_caught(self) -> bool:
+        """After the block, whether it was cut off."""
         return self._scope.cancelled_caught
