@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
@@ -13,11 +13,14 @@ from alloy_trio._scopes import open_service
 from alloy_trio.abc import Provider
 from alloy_trio.loop import EventStream, stream
 from alloy_trio.tools import Tool
-from alloy_trio.values import AlloyError, ConfigurationError, Event, Result, Session, Usage
+from alloy_trio.values import AlloyError, ConfigurationError, Event, Result, Usage
 
 from ._interrupts import Interrupts
 from ._render import Activity, one_line, usage_words
 from ._settings import Settings
+
+if TYPE_CHECKING:
+    from alloy_trio.values import Session
 
 FAILED, USAGE, STOPPED = 1, 2, 3
 """Exit statuses beside 0 and those of signals."""
