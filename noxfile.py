@@ -163,6 +163,23 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def campaigns(session: nox.Session) -> None:
+    """Run the tests of the tools with their full numbers; takes half an hour."""
+    session.install(".[testing]", *group("tests"))
+    session.run("pytest", "tests/tools", *session.posargs, env={"ALLOY_TRIO_FULL": "1"})
+
+
+@nox.session
+def agents(session: nox.Session) -> None:
+    """Hold agents against their reference, step by step in virtual time, in full; takes a minute.
+
+    For other steps than those of every time add ``-- --hypothesis-profile=explore``.
+    """
+    session.install(".[testing]", *group("tests"))
+    session.run("pytest", "tests/agents", *session.posargs, env={"ALLOY_TRIO_FULL": "1"})
+
+
+@nox.session
 def supervision(session: nox.Session) -> None:
     """Hold supervision against OTP's own supervisor, its manual, and mutants of the policy, in full; takes minutes.
 

@@ -69,9 +69,7 @@ def _why_invalid(text: str) -> str:
 
 def invalid_value(name: str, why: str) -> str:
     """The input holds something that no JSON says."""
-    return (
-        f"The input for {name} was not usable ({why}), so it did not run. Call it again with other JSON."
-    )
+    return f"The input for {name} was not usable ({why}), so it did not run. Call it again with other JSON."
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> str:

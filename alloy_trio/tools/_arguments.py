@@ -18,7 +18,7 @@ import attrs
 from alloy_trio.values import ToolError
 
 from ._globs import Search
-from ._paths import resolve
+from ._paths import check, resolve
 from ._programs import Argument, Invocation, allowed
 from ._restricted import parse, refused
 from ._threads import stop_if_cancelled
@@ -43,9 +43,9 @@ def plan(
         ToolError: something in it is not allowed; nothing may run then.
     """
     try:
-        resolve(str(context.working_directory), context, for_write=False)
+        check(Path(os.path.realpath(context.working_directory)), "the working directory", context)
     except ToolError as exc:
-        raise refused(f"the working directory is outside of what may be touched ({exc})") from exc
+        raise refused(str(exc)) from exc
     pipelines = [[allowed(command, more=allow) for command in pipeline] for pipeline in parse(line)]
     planner = _Planner(context, Search(context, stop_if_cancelled))
     return tuple(tuple(planner.argv(each) for each in pipeline) for pipeline in pipelines)

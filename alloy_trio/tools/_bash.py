@@ -30,7 +30,7 @@ Executor: TypeAlias = Callable[[str, Path, float], Awaitable[tuple[int, str | by
 and the output."""
 
 DEFAULT_TIMEOUT = 120.0
-"""Seconds of one command, unless the model or the maker of the tool says otherwise."""
+"""Seconds of one command, unless the maker of the tool says otherwise, or the model wants less."""
 
 _RESTRICTED = """
 Run a command line that only looks at files: ls, cat, grep, wc, head, tail, git status, git log and git diff,
@@ -88,7 +88,7 @@ def bash_tool(
         env: names of environment variables that a command may see although they hold secrets by their names:
             those with KEY, TOKEN, SECRET, PASSWORD and the like are kept from it. A restricted command sees no
             variable of ours at all; the programs of ``allow`` see these and no others.
-        timeout: seconds of one command, where the model does not say. The run's ``tool_timeout`` caps both.
+        timeout: seconds that one command may take; the model can ask for less. The run's ``tool_timeout`` caps it too.
         name: what the model calls it.
         max_result_chars: characters of output that reach the model; of more, head and tail do, and all of it
             goes to a file that the model can ``read``.
@@ -142,7 +142,7 @@ def bash_tool(
             runner = partial(run_restricted, allow=allowed, env=shown, sandbox=box)
         else:
             runner = partial(run_shell, env=shown, sandbox=box)
-        seconds = default_timeout if timeout is None else timeout
+        seconds = most_seconds if timeout is None else min(timeout, most_seconds)
         if not seconds > 0:
             raise ToolError(f"timeout is {seconds:g} seconds, and has to be more than 0")
         around = context._limit
@@ -163,7 +163,7 @@ def bash_tool(
             raise Interrupted(f"{text.rstrip()}\n{note}".lstrip())
         return text if status == 0 else f"{text.rstrip()}\n[exit status {status}]".lstrip()
 
-    default_timeout = timeout
+    most_seconds = timeout
     return bash
 
 

@@ -38,6 +38,10 @@ class Belongings:
             self._kept[name] = make()
         return cast("T", self._kept[name])
 
+    def renew(self) -> None:
+        """Begin anew after :meth:`aclose`, for who goes on using it: a private directory may be made again."""
+        self.private = PrivateDirectory()
+
     async def aclose(self) -> None:
         """Close everything, last opened first, and remove the private directory. Twice is once.
 

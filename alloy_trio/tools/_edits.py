@@ -19,15 +19,6 @@ _PIECES = 1_000
 
 
 @attrs.frozen
-class Replacement:
-    """One thing to replace, as a model writes it."""
-
-    old: str
-    new: str
-    replace_all: bool = False
-
-
-@attrs.frozen
 class Change:
     """A piece of a text, from ``start`` up to ``end``, and what takes its place."""
 

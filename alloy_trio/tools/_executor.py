@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import attrs
 import trio
 
+from alloy_trio._watching import execution_watcher
 from alloy_trio.values import (
     ConfigurationError,
     EventName,
@@ -32,7 +34,7 @@ from ._limit import Limit
 from ._plain import NotPlain, cut, plain
 from ._rendering import rendered
 from ._reports import Reporter, Send
-from ._tool import Tool, ToolContext, ToolOutput
+from ._tool import PreparedCall, Tool, ToolContext, ToolOutput
 
 _logger = logging.getLogger("alloy_trio.tools")
 
@@ -243,7 +245,7 @@ class ToolRound:
                 limit.start()
                 with limit.scope:
                     self._start(call, use, shown)
-                    returned = await prepared.run(self._context_for(call, limit))
+                    returned = await self._run_prepared(prepared, use, self._context_for(call, limit))
                     with limit.paused():
                         await self._answer(call, returned)
                     self._settle(call, "completed")
@@ -263,6 +265,12 @@ class ToolRound:
                 self._settle(call, "not_started", await self._short(call, answers.failure(use.name, error)))
         if fatal is not None:
             raise fatal
+
+    async def _run_prepared(self, prepared: PreparedCall, use: ToolUse, context: ToolContext) -> object:
+        watching = execution_watcher.get()
+        if watching is None:
+            return await prepared.run(context)
+        return await watching(use, partial(prepared.run, context))
 
     def _start(self, call: Call, use: ToolUse, shown: dict[str, Any]) -> None:
         call.started_at = trio.current_time()

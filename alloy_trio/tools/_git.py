@@ -27,8 +27,8 @@ from ._threads import stop_if_cancelled
 from ._tool import ToolContext
 
 Ask = Callable[[Sequence[str], dict[str, str]], Awaitable[str]]
-"""Runs an argument list in an environment and returns its output, errors among it. Control characters may come as
-``\\x00``."""
+"""Runs an argument list in an environment and returns its output as it came, errors among it. Bytes that are no text
+come as ``surrogateescape`` tells, so that a path names the same file as before."""
 
 MAX_ENTRIES = 200_000
 """Files and directories of a repository's own directory that are looked at; a microsecond each. Git itself packs its
@@ -128,18 +128,18 @@ async def git_environment(context: ToolContext, ask: Ask) -> dict[str, str]:
         answer = (await ask(argv, environment)).removesuffix("\n")
         if answer.startswith("fatal:"):
             continue  # no repository, or one without files: git will say so, or need no more checks
-        if not answer.startswith("/") or "\n" in answer or "\\" in answer:
+        if not answer.startswith("/") or "\n" in answer:
             # A warning, an odd name, or a git before 2.31, which would not heed the environment either.
             raise refused(f"git does not say clearly where its repository is: {answer[:200]!r}")
         places.append(answer)
     await trio.to_thread.run_sync(_check_places, places, context)
     listing = await ask([git, "config", "--list", "--show-scope", "-z"], environment)
     try:
-        # A value that holds such a \x00 itself makes more fields, and none fewer: so nothing can hide in one.
-        for scope, key, value in entries(listing.replace("\\x00", "\0")):
+        for scope, key, value in entries(listing):
             if scope != "command" and names_program(key, value):
                 raise refused(
-                    f"the configuration of the git repository names a program, which git could be made to run: {key}. "
+                    "the configuration of the git repository names a program, which git could be made to run: "
+                    f"{key.encode('utf-8', 'replace').decode()}. "
                     "It has to be removed by a person (git config --unset), or the files read without git"
                 )
     except ValueError:

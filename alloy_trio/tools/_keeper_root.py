@@ -19,6 +19,7 @@ modules below them are all it takes. Single-threaded, so that fork is safe and c
 from __future__ import annotations
 
 import _socket
+import errno
 import gc
 import os
 import sys
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._keeper_call import DUMPABLE, SUBREAPER, CallKeeper, packed, prctl
-    from ._keeper_sweep import Watch, kill_children, reap
+    from ._keeper_sweep import Watch, kill_children, reap, sees_processes
 else:
     import _signal
 
     from _keeper_call import DUMPABLE, SUBREAPER, CallKeeper, packed, prctl
-    from _keeper_sweep import Watch, kill_children, reap
+    from _keeper_sweep import Watch, kill_children, reap, sees_processes
 
 SWEEP = 5.0
 """Seconds for what dead call keepers left, and for the last call keepers after their host."""
@@ -106,6 +107,9 @@ class RootKeeper:
         return bool(request)
 
     def _fork(self, control: int, output: int) -> None:
+        if not sees_processes():
+            _answer(control, "failed", errno.ENOENT, "/proc")  # what is not seen cannot be ended
+            return
         try:
             pid = os.fork()
         except OSError as exc:

@@ -27,6 +27,14 @@ _LISTED = os.path.exists("/proc/thread-self/children")  # most kernels keep list
 _CHUNK = 1 << 16
 
 
+def sees_processes() -> bool:
+    """Whether ``/proc`` is there, and tells of our processes: a container may show another namespace's."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
 def children_of(parent: int) -> list[int]:
     """The children of a process. May be short of one that comes or goes meanwhile."""
     if not _LISTED:

@@ -34,6 +34,9 @@ CLOSING = 12.0
 _BOOT = (
     "import sys; sys.path.append(sys.argv[3]); from _keeper_root import main; main(*map(int, sys.argv[1:3]))"
 )
+_NO_PROC = (
+    "/proc is missing or another namespace's, so what a command leaves behind could not be found and ended"
+)
 _PLACE = Path(__file__).parent
 _POLL = 0.001
 _CHUNK = 1 << 16
@@ -268,7 +271,8 @@ class KeptCall:
             self._leaders = values[0]
         elif name == "failed":
             number, about = values
-            self.error = OSError(number, os.strerror(number), os.fsdecode(about))
+            words = _NO_PROC if about == "/proc" else os.strerror(number)
+            self.error = OSError(number, words, os.fsdecode(about))
             self.over = True
         elif name == "done":
             self.statuses, left = values

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,9 @@ from alloy_trio.abc import MemoryStore
 from alloy_trio.values import ConfigurationError, ToolError
 
 from ._memory_paths import MAX_NAMES, inside, outside
+from ._replacing import taking_the_place_of, write_all
 from ._threads import stop_if_cancelled, tool_threads
+from ._walk import flags
 
 MAX_READ_BYTES = 1_000_000
 """Of one file. The memory tool writes no such file; somebody else may have put one there."""
@@ -41,8 +42,10 @@ _LOCK = ".lock"
 
 _POLL_SECONDS = 0.005
 
-_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = flags("O_RDONLY", "O_DIRECTORY", "O_CLOEXEC")
+_NOT_A_LINK = flags("O_NOFOLLOW")
+_READ = flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW")
+_LOCKED = flags("O_RDWR", "O_CREAT", "O_CLOEXEC", "O_NOFOLLOW")
 
 T = TypeVar("T")
 
@@ -104,7 +107,10 @@ class DirectoryStore(MemoryStore):
                 _prune(home, path)
                 return False
             try:
-                _replace(parent, path.rpartition("/")[2], text.encode())
+                name = path.rpartition("/")[2].encode()
+                with taking_the_place_of(name, parent, mode=0o600) as number:
+                    write_all(number, text.encode())
+                    os.fsync(number)
             except OSError:
                 _prune(home, path)
                 raise
@@ -152,7 +158,7 @@ class DirectoryStore(MemoryStore):
         with ExitStack() as opened:
             home = self._home(scope, opened, make=True)
             assert home is not None
-            lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NOT_A_LINK, 0o600, dir_fd=home)
+            lock = os.open(_LOCK, _LOCKED, 0o600, dir_fd=home)
             opened.callback(os.close, lock)  # which gives the lock back
             end = time.monotonic() + LOCK_SECONDS
             while True:
@@ -244,8 +250,7 @@ def _is_regular(status: os.stat_result, path: str) -> bool:
 def _text(parent: int, path: str) -> str | None:
     try:
         # O_NONBLOCK: opening a pipe would wait for its writer before we could see that it is one.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | _NOT_A_LINK
-        number = os.open(path.rpartition("/")[2], flags, dir_fd=parent)
+        number = os.open(path.rpartition("/")[2], _READ, dir_fd=parent)
     except FileNotFoundError:
         return None
     try:
@@ -261,21 +266,6 @@ def _text(parent: int, path: str) -> str | None:
         return content.decode()
     except UnicodeDecodeError as exc:
         raise ToolError(f"{outside(path)} is not UTF-8 text (byte {exc.start})") from None
-
-
-def _replace(parent: int, name: str, content: bytes) -> None:
-    temporary = f".{secrets.token_hex(8)}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | _NOT_A_LINK
-    number = os.open(temporary, flags, 0o600, dir_fd=parent)
-    try:
-        with open(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(number)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        os.unlink(temporary, dir_fd=parent)
-        raise
 
 
 def _prune(home: int, path: str) -> None:

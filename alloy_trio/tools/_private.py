@@ -12,6 +12,10 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
+_DIRECTORY = (
+    os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
 
 class PrivateDirectory:
     """A directory of one agent, or of one run without an agent.
@@ -24,6 +28,7 @@ class PrivateDirectory:
         self.path: Path | None = None
         self._count = 0
         self._closed = False
+        self._directory: int | None = None
         self._lock = threading.Lock()  # calls run in threads of several limiters
 
     def create(self, stem: str) -> BinaryIO:
@@ -42,9 +47,15 @@ class PrivateDirectory:
             if self.path is None:
                 # mkdtemp: nobody else may enter it. Resolved, so that paths in it compare equal to resolved ones.
                 self.path = Path(os.path.realpath(tempfile.mkdtemp(prefix="alloy-")))
+            if self._directory is None and os.open in os.supports_dir_fd:
+                self._directory = os.open(self.path, _DIRECTORY)
             self._count += 1
-            name = self.path / f"{stem}-{self._count}.txt"
-        return open(name, "xb", opener=lambda path, flags: os.open(path, flags | os.O_CLOEXEC, 0o600))
+            return open(self.path / f"{stem}-{self._count}.txt", "xb", opener=self._open)
+
+    def _open(self, path: str, flags: int) -> int:
+        # Below the directory that was made: a command may have put a link in its place, to have us write elsewhere.
+        name = path if self._directory is None else os.path.basename(path)
+        return os.open(name, flags | getattr(os, "O_CLOEXEC", 0), 0o600, dir_fd=self._directory)
 
     def holds(self, resolved: Path) -> bool:
         """Whether a resolved path is inside."""
@@ -58,6 +69,8 @@ class PrivateDirectory:
         with self._lock:
             self._closed = True
             path, self.path = self.path, None
+            directory, self._directory = self._directory, None
+        if directory is not None:
+            os.close(directory)
         if path is not None:
             shutil.rmtree(path, ignore_errors=True)
-

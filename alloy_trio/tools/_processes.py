@@ -18,11 +18,10 @@ from typing import Any
 import trio
 
 from ._belongings import Belongings
-from ._groups import lives as _lives
 from ._keepers import Keepers
 from ._pump import NotStarted, Pump, Sink
 
-__all__ = ["GRACE", "KILLED", "NotStarted", "Sink", "_lives", "run_pipeline"]
+__all__ = ["GRACE", "KILLED", "NotStarted", "Sink", "run_pipeline"]
 
 GRACE = 0.3
 """Seconds between SIGTERM and SIGKILL; enough to remove a lock file, short enough for a Ctrl-C."""

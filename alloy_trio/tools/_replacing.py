@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from alloy_trio.values import ToolError
 
@@ -38,8 +39,12 @@ def status_of(name: bytes, directory: int, path: str) -> os.stat_result | None:
         kind = "a directory" if stat.S_ISDIR(old.st_mode) else "no regular file"
         raise ToolError(f"{path} is {kind}, so it is left as it is")
     if not _may_be_written(name, directory, old):
-        mode = f"{stat.S_IMODE(old.st_mode):04o}"
-        raise ToolError(f"{path} is protected against writing (mode {mode}), so it is left as it is")
+        why = f"mode {stat.S_IMODE(old.st_mode):04o}"
+        if os.fstatvfs(directory).f_flag & os.ST_RDONLY:
+            why = "its disk is read-only"
+        elif old.st_uid != os.geteuid():
+            why += ", and somebody else's"
+        raise ToolError(f"{path} is protected against writing ({why}), so it is left as it is")
     return old
 
 
@@ -64,27 +69,51 @@ def replace(
         ToolError: it was changed meanwhile.
         OSError: it cannot be written.
     """
-    temporary = f".{secrets.token_hex(8)}.tmp".encode()
     # Nobody else reads the new text before the old file's mode says so.
-    number = os.open(temporary, _NEW, 0o666 if old is None else 0o600, dir_fd=directory)
-    try:
-        with open(number, "wb") as file:
-            for start in range(0, len(content), _CHUNK):
-                stop_if_cancelled()
-                file.write(memoryview(content)[start : start + _CHUNK])
-            file.flush()
-            if old is not None:
-                _take_over(name, directory, file.fileno(), old)
-            # Without it, a crash of the machine may leave the new name with no bytes in it.
-            os.fsync(file.fileno())
-            status = os.fstat(file.fileno())
+    with taking_the_place_of(name, directory, mode=0o666 if old is None else 0o600) as number:
+        for start in range(0, len(content), _CHUNK):
+            stop_if_cancelled()
+            write_all(number, content[start : start + _CHUNK])
+        if old is not None:
+            _take_over(name, directory, number, old)
+        # Without it, a crash of the machine may leave the new name with no bytes in it.
+        os.fsync(number)
+        status = os.fstat(number)
         _check_same(status_of(name, directory, path), old, path)
         stop_if_cancelled()
+    return status
+
+
+@contextmanager
+def taking_the_place_of(name: bytes, directory: int, *, mode: int) -> Iterator[int]:
+    """A new file, which takes the place of another one when the block ends; after an exception there is none.
+
+    Args:
+        name: of the file, which need not be there.
+        directory: descriptor of the directory that it is in.
+        mode: of the new file, as far as the umask leaves it.
+
+    Yields:
+        The new file's descriptor.
+    """
+    temporary = f".{os.urandom(8).hex()}.tmp".encode()
+    number = os.open(temporary, _NEW, mode, dir_fd=directory)
+    try:
+        try:
+            yield number
+        finally:
+            os.close(number)
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         os.unlink(temporary, dir_fd=directory)
         raise
-    return status
+
+
+def write_all(number: int, content: bytes) -> None:
+    """Write to a descriptor, however little it takes at once."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(number, left) :]
 
 
 def _check_same(now: os.stat_result | None, old: os.stat_result | None, path: str) -> None:

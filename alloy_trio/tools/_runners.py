@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 1_000_000
 """Bytes of what git says when it is asked about its repository. The configuration of one takes a few hundred."""
 
+MAX_COMMAND_BYTES = 131_071
+"""Bytes of one argument that Linux takes; macOS takes more."""
+
 _SLICE = 1 << 16
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
@@ -118,6 +121,11 @@ async def run_shell(
         raise ToolError("the command holds half of a surrogate pair; write it again") from None
     if "\0" in command:
         raise ToolError("the command holds a NUL character; write it again")
+    if (size := len(command.encode())) > MAX_COMMAND_BYTES:
+        raise ToolError(
+            f"the command has {size} bytes, more than the {MAX_COMMAND_BYTES} that a program can be given; write it "
+            "into a file, and run that"
+        )
     shell = next((path for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK)), "/bin/sh")
     argv = (*await _before(sandbox, context), shell, "-c", command)
     return await _run([argv], context, without_secrets(os.environ, env), output.feed, output.limit)
@@ -184,10 +192,17 @@ async def _run(
         )
     except NotStarted as exc:
         why = exc.__cause__
-        words = why.strerror if isinstance(why, OSError) and why.strerror else why
-        raise ToolError(f"the command could not be started: {words}") from why
+        raise ToolError(f"the command could not be started: {_words(why)}") from why
     # As a shell tells it: the last command's, a signal as 128 and its number.
     return statuses[-1] if statuses[-1] >= 0 else 128 - statuses[-1]
+
+
+def _words(why: BaseException | None) -> str:
+    if not isinstance(why, OSError) or not why.strerror:
+        return str(why)
+    # What it was about: the program, its directory, or the interpreter of its keeper.
+    about = os.fsdecode(why.filename) if isinstance(why.filename, str | bytes) else ""
+    return f"{why.strerror} ({about})" if about and about not in why.strerror else why.strerror
 
 
 async def _ask(context: ToolContext, limit: Limit, argv: Sequence[str], environment: dict[str, str]) -> str:
@@ -202,4 +217,4 @@ async def _ask(context: ToolContext, limit: Limit, argv: Sequence[str], environm
         from ._restricted import refused
 
         raise refused(f"git {argv[1]} has more to say than can be looked through")
-    return answer.decode(errors="replace")
+    return answer.decode(errors="surrogateescape")

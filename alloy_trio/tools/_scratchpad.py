@@ -44,7 +44,9 @@ async def scratchpad(
         )
     if not key or len(key) > MAX_KEY_CHARS:
         seen = f"has {len(key)} characters" if key else "is empty"
-        raise ToolError(f"{action} needs a key of 1 to {MAX_KEY_CHARS} characters, and it {seen}; name the note")
+        raise ToolError(
+            f"{action} needs a key of 1 to {MAX_KEY_CHARS} characters, and it {seen}; name the note"
+        )
     if action in ("read", "delete") and key not in notes:
         match = close_match(key, notes)
         hint = f"did you mean {match!r}?" if match else f"the notes are: {', '.join(notes) or '(none)'}"

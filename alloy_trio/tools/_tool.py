@@ -123,8 +123,11 @@ class ToolContext:
             ConfigurationError: the working directory is not a directory, or allowed_paths is one path.
         """
         check_paths(allowed_paths)
-        base = Path(os.path.realpath(working_directory))
-        if not base.is_dir():
+        try:
+            base = Path(os.path.realpath(working_directory))
+        except FileNotFoundError:  # what it is relative to, our own directory, has been removed
+            base = None
+        if base is None or not base.is_dir():
             raise ConfigurationError(
                 f"working_directory is {os.fspath(working_directory)!r}, which is not a directory; "
                 "name one that is"

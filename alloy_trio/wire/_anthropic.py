@@ -116,7 +116,10 @@ class AnthropicCodec(Codec):
             output_config["format"] = {"type": "json_schema", "schema": closed(request.output_schema)}
         if output_config:
             fields["output_config"] = output_config
-        tools = [*map(_tool, request.tools), *map(_server_tool, request.server_tools)]
+        # Other makers' models are served by this wire too, and know none of the vendor's own tools.
+        native = "claude" in settings.model.lower()
+        tools = [_tool(spec, native=native) for spec in request.tools]
+        tools += map(_server_tool, request.server_tools)
         if tools and request.tool_choice is not None:
             fields["tool_choice"] = _tool_choice(request.tool_choice)
         container = _container(request.messages, settings)
@@ -210,8 +213,8 @@ def _thinking(thinking: Any) -> tuple[Any, str | None]:
     return {"type": "enabled", "budget_tokens": thinking}, None
 
 
-def _tool(spec: ToolSpec) -> dict[str, Any]:
-    if "anthropic" in spec.native:
+def _tool(spec: ToolSpec, *, native: bool) -> dict[str, Any]:
+    if native and "anthropic" in spec.native:
         return {"type": spec.native["anthropic"], "name": spec.name, **_switches(spec)}
     schema = closed(spec.input_schema) if spec.strict else spec.input_schema
     tool: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alloy_trio.tools._processes import _lives
+from alloy_trio.tools._groups import lives
 
 REQUEST = """
 import sys
@@ -63,7 +63,7 @@ def test_a_second_interrupt_leaves_no_process_behind(tmp_path: Path, environment
                 except subprocess.TimeoutExpired:
                     continue
             assert process.returncode == 130
-            while _lives(group):
+            while lives(group):
                 assert time.monotonic() < give_up, "what the command had started runs on"
                 os.sched_yield()
         finally:

@@ -71,7 +71,7 @@ async def run_line(line: str, context: ToolContext) -> Outcome:
             stderr=subprocess.STDOUT,
             check=False,
         )
-        return done.stdout.decode()
+        return done.stdout.decode(errors="surrogateescape")
 
     pipelines = await trio.to_thread.run_sync(plan, line, context)
     environment = base_environment(context)

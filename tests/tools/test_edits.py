@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from alloy_trio.tools import ToolContext, ToolError, ToolOutput, edit
 from alloy_trio.tools._diff import DIFF_CHARS, diff
-from alloy_trio.tools._edits import Change, Replacement, applied, changes_of, composed
+from alloy_trio.tools._edits import Change, applied, changes_of, composed
+from alloy_trio.tools._files import Replacement
 
 from ._cancelling import cancelled_while_it_looks
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -190,6 +192,27 @@ class TestWrite:
             write("a", "new", context)
         assert (tmp_path / "a").read_text() == "old"
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    @pytest.mark.skipif(
+        not sys.platform.startswith("linux") or os.getuid() != 0, reason="only root mounts a disk"
+    )
+    def test_a_disk_that_is_read_only_is_named_as_the_reason(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_text("old")
+        mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+        script = (
+            "from alloy_trio.tools import ToolContext, write\n"
+            f"write('a', 'new', ToolContext.at({str(tmp_path)!r}))"
+        )
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", mount, str(tmp_path), sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "unshare" in done.stderr or "mount" in done.stderr:
+            pytest.skip(f"no mount namespace is to be had: {done.stderr}")
+        assert "a is protected against writing (its disk is read-only)" in done.stderr
+        assert (tmp_path / "a").read_text() == "old"
 
     def test_a_file_that_is_protected_against_writing_is_left_as_it_is(
         self, tmp_path: Path, context: ToolContext

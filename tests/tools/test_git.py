@@ -592,6 +592,36 @@ class TestContainment:
         (place.root / ".git" / "rebase-merge").symlink_to("../state")
         await self.refusal(place)
 
+    async def test_a_name_that_is_no_text_hides_no_directory(self, place: Place) -> None:
+        hidden = os.fsencode(place.root) + b"/\xff"
+        os.rename(place.root / ".git", hidden)
+        (place.root / ".git").write_bytes(b"gitdir: " + hidden)
+        os.mkdir(hidden + b"/rebase-merge")
+        for name in (b"onto", b"head-name", b"git-rebase-todo", b"interactive"):
+            os.symlink("../HEAD", hidden + b"/rebase-merge/" + name)
+        os.symlink(os.fsencode(place.top / "secret"), hidden + b"/rebase-merge/done")
+        assert "UNIQUE-SECRET" in place.git("status")
+        await self.refusal(place)
+        with pytest.raises(ToolError, match="half of a surrogate pair"):
+            assert bash.fn is not None
+            await bash.fn("git status", ToolContext.at(place.root))
+
+    async def test_odd_names_and_values_are_no_reason_to_refuse(self, place: Place) -> None:
+        place.config("user.name", "a\\x00b\nc")
+        odd = place.root.with_name("wo\\rk\tä")
+        place.root.rename(odd)
+        assert bash.fn is not None
+        assert "commit 1" in await bash.fn("git log", ToolContext.at(odd))
+        git(odd, "config", "user.name", "a\x1bb")
+        assert "commit 1" in await bash.fn("git log", ToolContext.at(odd))
+        with (odd / ".git" / "config").open("ab") as file:
+            file.write(b'[filter "\xff\x1b"]\nclean = x\n')
+        with pytest.raises(
+            ToolError, match="names a program, which git could be made to run: filter"
+        ) as caught:
+            await bash.fn("git log", ToolContext.at(odd))
+        str(caught.value).encode()
+
     async def test_links_inside_and_hooks_from_outside_are_ordinary(self, place: Place) -> None:
         inside = place.root / ".git"
         (inside / "description").unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +26,11 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="keepers are subreapers, which only Linux has"
 )
 
+BLIND = """
+import sys, trio
+from alloy_trio.tools import ToolContext, bash_tool
+trio.run(bash_tool(restricted=False).execute, {"command": sys.argv[1]}, ToolContext.at())
+"""
 ROOT = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
 ASIDE = "trap '' TERM; (setsid sleep @ &); env -i setsid /bin/sleep @ & sleep @ & "
 
@@ -211,6 +217,28 @@ class TestPoorSystems:
             assert marked(token) == []
         finally:
             await belongings.aclose()
+
+    @pytest.mark.skipif(
+        shutil.which("bwrap") is None, reason="bubblewrap, which hides /proc, is not installed"
+    )
+    @pytest.mark.parametrize(
+        "hiding", [("--tmpfs", "/proc"), ("--unshare-pid",)], ids=["no /proc", "another one's"]
+    )
+    def test_where_processes_cannot_be_seen_none_is_started(
+        self, tmp_path: Path, hiding: tuple[str, ...]
+    ) -> None:
+        hidden = ["bwrap", "--dev-bind", "/", "/", *hiding]
+        if subprocess.run([*hidden, "true"], capture_output=True, check=False).returncode != 0:
+            pytest.skip("bubblewrap does not work on this machine")
+        done = subprocess.run(
+            [*hidden, sys.executable, "-c", BLIND, f"touch {tmp_path}/touched; setsid sleep 100 &"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert "could not be started: /proc is missing or another namespace's" in done.stderr
+        assert not (tmp_path / "touched").exists()
 
     async def test_a_keeper_that_fails_itself_leaves_nothing(
         self, monkeypatch: pytest.MonkeyPatch, belongings: Belongings

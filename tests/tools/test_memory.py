@@ -28,6 +28,7 @@ from alloy_trio.tools import (
 from alloy_trio.tools._memory_paths import MAX_NAMES, clash, human, inside
 from alloy_trio.values import CompletionRequest, ConfigurationError, Message, ToolUse, from_json, to_json
 from alloy_trio.wire import (
+    AnthropicCodec,
     BedrockCodec,
     ChatCodec,
     Codec,
@@ -393,10 +394,11 @@ def test_it_is_the_vendors_own_tool_where_the_vendor_has_one() -> None:
 
 @pytest.mark.parametrize(
     "codec",
-    [BedrockCodec, ChatCodec, GeminiCodec, OllamaCodec, ResponsesCodec],
+    [AnthropicCodec, BedrockCodec, ChatCodec, GeminiCodec, OllamaCodec, ResponsesCodec],
     ids=lambda codec: codec.__name__,
 )
-def test_every_other_vendor_is_sent_the_tool_with_its_schema(codec: type[Codec]) -> None:
+def test_every_other_makers_model_is_sent_the_tool_with_its_schema(codec: type[Codec]) -> None:
+    """Also one behind Anthropic's wire: ``Anthropic(model="kimi-k2", base_url=…)``."""
     request = CompletionRequest([Message.user("hi")], tools=[memory.spec])
     settings = WireSettings(provider="host", model="m")
     body = codec().encode(request, settings, stream=True).body.decode()

@@ -265,6 +265,7 @@ class TestFile:
         assert "they could not be kept (the private directory has been removed with its agent)" in result
 
     async def test_a_cancelled_call_leaves_no_file_open(self, kept: Kept) -> None:
+        kept.belongings.private.create("first").close()  # from here on the directory itself is open
         before = sorted(os.listdir("/proc/self/fd")) if sys.platform.startswith("linux") else []
         output = kept.output(10)
         for _ in range(10):

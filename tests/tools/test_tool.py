@@ -160,6 +160,15 @@ def test_the_context_of_a_directory_is_resolved(tmp_path: Path) -> None:
         ToolContext.at(tmp_path / "missing")
 
 
+def test_our_own_directory_may_have_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigurationError, match=r"working_directory is '\.', which is not a directory"):
+        ToolContext.at()
+    assert ToolContext.at(tmp_path).working_directory == tmp_path
+
+
 @pytest.mark.parametrize("one", ["/tmp/x", b"/tmp/x", Path("/tmp/x")])
 def test_one_path_where_several_are_meant_is_refused(one: Any, tmp_path: Path) -> None:
     """A str is a sequence of its letters, and one of these is the root of the disk."""

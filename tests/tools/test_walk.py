@@ -730,5 +730,6 @@ def test_without_containment_the_same_paths_lead_outside(
 ) -> None:
     monkeypatch.setattr(_walk._Area, "may_enter", lambda self, identity: True)
     monkeypatch.setattr(_walk._Area, "is_root", lambda self, identity: True)
-    touched, _ = campaign(tmp_path, 10_000 if FULL else 1_000, foreign=False, seed=1, patch=monkeypatch)
-    assert touched >= 100
+    touched, _ = campaign(tmp_path, 10_000 if FULL else 300, foreign=False, seed=1, patch=monkeypatch)
+    print(f"{touched} canaries touched")
+    assert touched >= (100 if FULL else 30)

@@ -183,15 +183,21 @@ def test_a_tool_that_the_vendor_knows_is_sent_as_the_vendors_own() -> None:
     assert mismatches(body, params.MessageCreateParamsNonStreaming) == []
     switched = attrs.evolve(MEMORY, strict=True, allowed_callers=("direct",))
     body = body_of(Message.user("hi"), tools=[switched])
-    assert body["tools"] == [
-        {"type": "memory_20250818", "name": "memory", "strict": True, "allowed_callers": ["direct"]}
-    ]
+    own = {"type": "memory_20250818", "name": "memory", "strict": True, "allowed_callers": ["direct"]}
+    assert body["tools"] == [own]
+    for model, native in (("anthropic/Claude-Opus-4.5", True), ("kimi-k2", False)):
+        settings = attrs.evolve(SETTINGS, model=model)
+        (sent,) = body_of(Message.user("hi"), settings=settings, tools=[switched])["tools"]
+        assert (sent == own) is native and ("input_schema" in sent) is not native
     assert mismatches(body, params.MessageCreateParamsNonStreaming) == []
 
 
 def test_a_tool_that_only_others_know_is_sent_with_its_schema() -> None:
     other = attrs.evolve(READ, native={"somebody": "read_1"})
-    assert body_of(Message.user("hi"), tools=[other])["tools"] == body_of(Message.user("hi"), tools=[READ])["tools"]
+    assert (
+        body_of(Message.user("hi"), tools=[other])["tools"]
+        == body_of(Message.user("hi"), tools=[READ])["tools"]
+    )
 
 
 def test_the_check_against_the_vendors_types_finds_mistakes() -> None:
