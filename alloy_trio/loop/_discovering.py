@@ -44,7 +44,10 @@ async def with_context(options: Options) -> Options:
 
 def _may_be_found(directory: Path) -> bool:
     """Whether one of the places, or a directory on the way to the git root, has anything to look into."""
-    here = Path(os.path.realpath(directory))
+    try:
+        here = Path(os.path.realpath(directory))
+    except FileNotFoundError:
+        return False  # this directory was removed; who is about to work in it says so
     home = Path(os.path.expanduser("~"))
     return any(
         os.path.lexists(os.path.join(place, name))
