@@ -23,11 +23,19 @@ MAX_LISTED_BYTES = 4 * 1024 * 1024
 
 
 def choose_provider(settings: Settings) -> Provider:
-    """The provider of the settings, or the first whose key is in the environment, or an Ollama that runs.
+    """The provider of the settings, the first whose key is in the environment, an Ollama that runs, or a recording.
 
     Raises:
         ConfigurationError: there is none of that name, it lacks something, or none can be found.
     """
+    if settings.record is None and settings.replay is None:
+        return _find_provider(settings)
+    from ._taping import taped
+
+    return taped(settings, lambda: _find_provider(settings))
+
+
+def _find_provider(settings: Settings) -> Provider:
     from alloy_trio.providers import PROVIDERS, provider_from_name
 
     options: dict[str, Any] = {} if settings.base_url is None else {"base_url": settings.base_url}
@@ -89,6 +97,16 @@ def another_model(name: str, current: Provider, settings: Settings) -> Provider:
     Raises:
         ConfigurationError: there is no such provider, or it lacks something.
     """
+    if settings.record is None and settings.replay is None:
+        return _another_model(name, current, settings)
+    from ._taping import replayed_model, taped
+
+    if settings.replay is not None and settings.record is None:
+        return replayed_model(name, settings.replay)
+    return taped(settings, lambda: _another_model(name, current, settings))
+
+
+def _another_model(name: str, current: Provider, settings: Settings) -> Provider:
     from alloy_trio.providers import PROVIDERS, provider_from_name
 
     known = {name: preset for preset in PROVIDERS for name in (preset.name, *preset.aliases)}

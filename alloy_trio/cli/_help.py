@@ -11,6 +11,7 @@ examples:
   alloy -p "What does this project do?" --model anthropic/claude-sonnet-4-6
   alloy -p "Hello" --provider openai-compatible --base-url http://localhost:8000/v1 --model NAME
   alloy -p "Find the slowest test" --json | jq -rj 'select(.event == "text_delta").payload'
+  alloy -p "..." --record run.jsonl       and later, without keys: alloy -p "..." --replay run.jsonl
   alloy                                   a conversation; /help lists its commands
 """
 

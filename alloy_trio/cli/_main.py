@@ -61,7 +61,7 @@ def _ask(prompt: str, settings: Settings) -> int:
     output = standard_output()
     activity = Activity(sys.stderr, output)
     view = (
-        EventView(output)
+        EventView(output, timed=not _is_timeless(settings))
         if settings.json
         else AnswerView(output, activity, streamed=settings.streamed, verbose=settings.verbose)
     )
@@ -163,5 +163,17 @@ def _seeded(settings: Settings) -> Iterator[None]:
         return
     from alloy_trio._seed import seeded
 
+    if _is_timeless(settings):
+        from ._taping import recorded_ms
+
+        # One time for all: prices are those of then, and two replays can be compared byte for byte.
+        then = recorded_ms(settings.replay or "")
+        with seeded(settings.seed, now_ms=lambda: then):
+            yield
+        return
     with seeded(settings.seed):
         yield
+
+
+def _is_timeless(settings: Settings) -> bool:
+    return settings.seed is not None and settings.replay is not None and settings.record is None

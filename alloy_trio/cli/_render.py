@@ -203,13 +203,22 @@ class AnswerView:
 
 
 class EventView:
-    """Shows a run as its events, each as JSON on a line of its own."""
+    """Shows a run as its events, each as JSON on a line of its own.
 
-    def __init__(self, output: Output) -> None:
+    Args:
+        output: standard output.
+        timed: whether durations are told; without them a replayed run shows the same each time.
+    """
+
+    def __init__(self, output: Output, *, timed: bool = True) -> None:
         self._output = output
+        self._timed = timed
 
     def event(self, event: Event) -> None:
         """Show one event."""
+        payload: Any = event.payload
+        if event.event == "tool_end" and not self._timed:
+            payload = {**payload, "duration_ms": 0}
         line = {
             "v": event.v,
             "event": event.event,
@@ -217,7 +226,7 @@ class EventView:
             "correlation_id": event.correlation_id,
             "turn": event.turn,
             "ts_ms": event.ts_ms,
-            "payload": event.payload,
+            "payload": payload,
             "parent_id": event.parent_id,
         }
         # A tool may report any data while it works; what JSON lacks is written as its repr.

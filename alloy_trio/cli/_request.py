@@ -13,7 +13,7 @@ from alloy_trio._scopes import open_service
 from alloy_trio.abc import Provider
 from alloy_trio.loop import EventStream, stream
 from alloy_trio.tools import Tool
-from alloy_trio.values import AlloyError, ConfigurationError, Event, Result, Usage
+from alloy_trio.values import AlloyError, ConfigurationError, Event, LocalError, Result, Usage
 
 from ._interrupts import Interrupts
 from ._render import Activity, one_line, usage_words
@@ -138,7 +138,8 @@ def _failed(error: AlloyError, status: int, view: View, activity: Activity) -> E
     if result is not None:
         view.end(result)
     words = str(error) if status == USAGE else f"{type(error).__name__}: {error}"
-    activity.line(f"alloy: {' '.join(words.split())}")
+    # A vendor's words go into one line; ours may be a difference to be read line by line.
+    activity.line(f"alloy: {words if isinstance(error, LocalError) else ' '.join(words.split())}")
     if result is not None and result.usage.total_tokens:
         activity.line(f"alloy: used until then: {_used(result.usage)}")
     return Ended(status=status, result=result)

@@ -40,7 +40,9 @@ class Settings:
         context: tell the model what AGENTS.md, .alloy/context and skills say.
         streamed: show the answer while it arrives.
         json: events instead of an answer.
-        seed: fixes ids and jitter.
+        record: the file that the traffic with the model is written to.
+        replay: the file that the model's answers are taken from.
+        seed: fixes ids and jitter, and with ``replay`` alone the times that events show.
         verbose: show turns and usage.
     """
 
@@ -58,6 +60,8 @@ class Settings:
     context: bool = True
     streamed: bool = True
     json: bool = False
+    record: str | None = None
+    replay: str | None = None
     seed: int | None = None
     verbose: bool = False
 
@@ -85,6 +89,8 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         context=not given.no_context,
         streamed=not given.no_stream,
         json=given.json,
+        record=_new_recording(given.record, given.replay),
+        replay=given.replay,
         seed=given.seed,
         verbose=given.verbose,
     )
@@ -123,6 +129,22 @@ def _directory(path: str) -> str:
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigurationError(
             f"--dir: {path!r} cannot be read; give a directory that you may list and enter"
+        )
+    return path
+
+
+def _new_recording(path: str | None, replayed: str | None) -> str | None:
+    if path is None:
+        return None
+    if replayed is not None:
+        if os.path.realpath(path) != os.path.realpath(replayed):
+            raise ConfigurationError(
+                "--record and --replay name two files; give both the same one, to ask for what it lacks and add that"
+            )
+    elif os.path.isdir(path) or (os.path.isfile(path) and os.path.getsize(path)):
+        raise ConfigurationError(
+            f"--record: {path!r} is there already; remove it or take another name, or give --replay {path} too, to "
+            "add only what it lacks"
         )
     return path
 
@@ -195,7 +217,11 @@ def _parser() -> argparse.ArgumentParser:
     no_context = "leave out AGENTS.md, .alloy/context/*.md and skills (of home, the git root and DIR)"
     add("--no-context", action="store_true", help=no_context)
     add("--json", action="store_true", help="print one event per line instead of the answer")
-    add("--seed", metavar="N", type=any_whole, help="fixes ids and random delays")
+    add("--record", metavar="FILE", help="write what is asked and answered to FILE, without keys")
+    replay = "answer from what --record wrote to FILE: no key, no network; with --record FILE, ask for what it lacks"
+    add("--replay", metavar="FILE", help=replay)
+    seed = "fixes ids and random delays, and with --replay the times that --json shows"
+    add("--seed", metavar="N", type=any_whole, help=seed)
     add("--verbose", action="store_true", help="show turns and usage too")
     add("--version", action=_Version, nargs=0, help="print the version")
     return parser

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._bedrock import Bedrock
+    from ._cassette_record import Recorder, record
+    from ._cassette_replay import NotRecorded, Replayer, replay
     from ._demo import Demo
     from ._fallback import Fallback
     from ._hedge import Hedge
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from ._presets import PROVIDERS, Preset, provider_from_name
     from ._retry import Retry
     from ._scripted import Scripted
+    from ._scripted_turns import Delayed, Streamed
     from ._vendors import (
         XAI,
         Anthropic,
@@ -34,6 +37,7 @@ _HOME = {
     "AzureOpenAI": "_vendors",
     "Bedrock": "_bedrock",
     "DeepSeek": "_vendors",
+    "Delayed": "_scripted_turns",
     "Demo": "_demo",
     "Fallback": "_fallback",
     "Gemini": "_vendors",
@@ -45,18 +49,24 @@ _HOME = {
     "LimitStatistics": "_limits",
     "Mistral": "_vendors",
     "Ollama": "_vendors",
+    "NotRecorded": "_cassette_replay",
     "OpenAI": "_vendors",
     "OpenAICompatible": "_vendors",
     "OpenRouter": "_vendors",
     "PROVIDERS": "_presets",
     "Preset": "_presets",
     "RateLimit": "_limits",
+    "Recorder": "_cassette_record",
+    "Replayer": "_cassette_replay",
     "Retry": "_retry",
     "Scripted": "_scripted",
+    "Streamed": "_scripted_turns",
     "Together": "_vendors",
     "XAI": "_vendors",
     "bearer": "_http",
     "provider_from_name": "_presets",
+    "record": "_cassette_record",
+    "replay": "_cassette_replay",
 }
 
 __all__ = [
@@ -65,6 +75,7 @@ __all__ = [
     "AzureOpenAI",
     "Bedrock",
     "DeepSeek",
+    "Delayed",
     "Demo",
     "Fallback",
     "Gemini",
@@ -75,18 +86,24 @@ __all__ = [
     "HttpProvider",
     "LimitStatistics",
     "Mistral",
+    "NotRecorded",
     "Ollama",
     "OpenAI",
     "OpenAICompatible",
     "OpenRouter",
     "Preset",
     "RateLimit",
+    "Recorder",
+    "Replayer",
     "Retry",
     "Scripted",
+    "Streamed",
     "Together",
     "XAI",
     "bearer",
     "provider_from_name",
+    "record",
+    "replay",
 ]
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import trio
 
@@ -18,6 +19,7 @@ from alloy_trio.values import (
     Block,
     Completion,
     CompletionRequest,
+    Delta,
     Message,
     Origin,
     Text,
@@ -47,6 +49,30 @@ def count(text: str) -> int:
     return len(text.split())
 
 
+class Said:
+    """An answer with the way in which it is streamed.
+
+    Args:
+        answer: blocks, the last of which may be an exception.
+        pieces: the deltas as they are handed over, those of a piece together.
+        pauses: seconds before each of the pieces, and before the end.
+    """
+
+    def __init__(
+        self,
+        answer: Sequence[Block | BaseException],
+        pieces: Sequence[Sequence[Delta]],
+        pauses: Sequence[float],
+    ) -> None:
+        self.answer = answer
+        self.pieces = pieces
+        self.pauses = pauses
+
+
+Answered: TypeAlias = Completion | Sequence[Block | BaseException] | Said
+"""What :meth:`LocalModel.answer` returns."""
+
+
 class LocalModel(Provider):
     """A provider without a network: a subclass says what the answer is, this says it as a vendor would."""
 
@@ -58,8 +84,8 @@ class LocalModel(Provider):
         self._counted: tuple[tuple[Message, ...], int] = ((), 0)
 
     @abstractmethod
-    async def answer(self, request: CompletionRequest) -> Completion | Sequence[Block | BaseException]:
-        """What is said to this request: blocks, the last of which may be an exception, or a completion.
+    async def answer(self, request: CompletionRequest) -> Answered:
+        """What is said to this request: blocks, the last of which may be an exception; a completion; a :class:`Said`.
 
         *Cancellation*: nothing has happened.
         """
@@ -70,7 +96,10 @@ class LocalModel(Provider):
         *Cancellation*: before the answer is taken, nothing has happened. One checkpoint at least.
         """
         await trio.lowlevel.checkpoint()
-        completion, error = self._completion(await self.answer(request), request)
+        said = await self.answer(request)
+        completion, error, _ = self._completion(said, request)
+        if isinstance(said, Said):
+            await trio.sleep(sum(said.pauses))
         if error is not None:
             raise error
         return completion
@@ -81,22 +110,29 @@ class LocalModel(Provider):
         *Cancellation*: as in :meth:`complete`; what was sent by then is the partial answer.
         """
         await trio.lowlevel.checkpoint()
-        completion, error = self._completion(await self.answer(request), request)
+        said = await self.answer(request)
+        completion, error, whole = self._completion(said, request)
         content = completion.message.content
         if error is None or content:
             await deltas.send(UsageDelta(Usage(input_tokens=completion.usage.input_tokens)))
-        for delta in _deltas(content):
-            await deltas.send(delta)
+        if isinstance(said, Said) and whole:
+            await _say(said, deltas)
+        else:
+            for delta in _deltas(content):
+                await deltas.send(delta)
         if error is not None:
             raise error
         await deltas.send(UsageDelta(completion.usage))
         return completion
 
     def _completion(
-        self, answer: Completion | Sequence[Block | BaseException], request: CompletionRequest
-    ) -> tuple[Completion, BaseException | None]:
+        self, answer: Answered, request: CompletionRequest
+    ) -> tuple[Completion, BaseException | None, bool]:
+        """The answer as a completion, the exception at its end, and whether ``max_tokens`` left it whole."""
         if isinstance(answer, Completion):
-            return self._signed(answer), None
+            return self._signed(answer), None, True
+        if isinstance(answer, Said):
+            answer = answer.answer
         error = answer[-1] if answer and isinstance(answer[-1], BaseException) else None
         said = [self._named(block) for block in answer if not isinstance(block, BaseException)]
         content, spent, whole = _within(said, request.max_tokens)
@@ -107,7 +143,7 @@ class LocalModel(Provider):
             Usage(input_tokens=self._input_tokens(request), output_tokens=spent),
             self.model,
         )
-        return completion, error
+        return completion, error, whole
 
     def _signed(self, completion: Completion) -> Completion:
         message = completion.message
@@ -142,6 +178,14 @@ class LocalModel(Provider):
         return words + count(request.system or "")
 
 
+async def _say(said: Said, deltas: DeltaSink) -> None:
+    for pause, piece in zip(said.pauses, (*said.pieces, ()), strict=True):
+        if pause:
+            await trio.sleep(pause)
+        if piece:
+            await deltas.send_all(piece)
+
+
 def _words(message: Message) -> int:
     return sum(_size(block) for block in message.content)
 
@@ -171,6 +215,11 @@ def _within(content: Sequence[Block], limit: int | None) -> tuple[tuple[Block, .
         kept.append(block)
         spent += size
     return tuple(kept), spent, True
+
+
+def deltas_of(block: Block) -> Iterator[TextDelta | ThinkingDelta | ToolInputDelta]:
+    """A block in the pieces in which it is streamed."""
+    return _deltas((block,))
 
 
 def _deltas(content: Sequence[Block]) -> Iterator[TextDelta | ThinkingDelta | ToolInputDelta]:

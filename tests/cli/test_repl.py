@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import stat
 import subprocess
@@ -203,3 +204,26 @@ def test_without_a_place_for_the_history_it_goes_on(
     screen = terminal("--provider", "demo")
     assert "the history is not kept" in screen.read_until(PROMPT)
     assert "I am the demo model" in screen.ask("who are you?")
+
+
+def test_a_conversation_is_recorded_and_replayed(
+    terminal: Callable[..., Terminal], host: Any, tmp_path: Path
+) -> None:
+    """Also after a change to another model, and back."""
+    (tmp_path / "made.toml").write_text('colour = "blue"\n')
+    file = str(tmp_path / "run.jsonl")
+    shown = []
+    for options in ((*at(host), "--record", file), ("--replay", file)):
+        screen = terminal("--dir", str(tmp_path), *options)
+        assert "openai-compatible/m" in screen.read_until(PROMPT)
+        answers = [
+            screen.ask(line)
+            for line in ("first", "second", "/model demo", "Read made.toml and tell me the colour", "/usage")
+        ]
+        shown.append([re.sub(r"read \d+ ms", "read", answer) for answer in answers])
+        screen.type(CTRL_D)
+        assert screen.process.wait(PATIENCE_SECONDS) == 0
+    assert shown[0] == shown[1]
+    assert "Hello world" in shown[0][1]
+    assert "The colour is blue" in shown[0][3]
+    assert len(host.asked) == 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 import trio
@@ -11,12 +12,14 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alloy_trio.providers import Scripted
+import alloy_trio
+from alloy_trio.providers import Delayed, Scripted, Streamed
 from alloy_trio.values import (
     Completion,
     CompletionRequest,
     ConfigurationError,
     Delta,
+    MalformedReply,
     Message,
     Origin,
     Overloaded,
@@ -89,7 +92,7 @@ async def test_blocks_before_an_exception_are_streamed() -> None:
 async def test_asking_beyond_the_script_names_what_was_asked() -> None:
     model = Scripted(["only"])
     await model.complete(ASKED)
-    with pytest.raises(AssertionError, match=r"1 turns and was asked for one more.*one two three"):
+    with pytest.raises(AssertionError, match=r"1 turns and was asked for one more(?s:.*)text: one two three"):
         await model.complete(ASKED)
 
 
@@ -217,3 +220,202 @@ async def test_every_call_is_a_checkpoint() -> None:
         await model.complete(ASKED)
     with trio.testing.assert_checkpoints():
         await model.stream(ASKED, Sink())
+
+
+async def test_a_delay_passes_before_the_answer_whatever_it_is(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def slowly(request: CompletionRequest) -> Delayed:
+        await trio.sleep(1)
+        return Delayed(2, "c")
+
+    model = Scripted([Delayed(5, "a"), Delayed(1, Overloaded("b")), Delayed(3, slowly)])
+    waited = []
+    for _ in range(3):
+        start = trio.current_time()
+        try:
+            await model.complete(ASKED)
+        except Overloaded:
+            pass
+        waited.append(trio.current_time() - start)
+    assert waited == [5, 1, 6]
+    model.assert_exhausted()
+
+
+async def test_a_cancel_during_a_delay_has_asked(autojump_clock: trio.testing.MockClock) -> None:
+    model = Scripted([Delayed(5, "a"), "b"])
+    with trio.move_on_after(1):
+        await model.complete(ASKED)
+    assert model.requests == [ASKED]
+    assert (await model.complete(ASKED)).message.text == "b"
+
+
+class Timed(Sink):
+    """Remembers what came together, and when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[tuple[float, list[Delta]]] = []
+
+    async def send(self, delta: Delta) -> None:
+        await self.send_all((delta,))
+
+    async def send_all(self, deltas: Iterable[Delta]) -> None:
+        items = list(deltas)
+        if not isinstance(items[0], UsageDelta):
+            self.together.append((trio.current_time(), items))
+
+
+async def test_a_streamed_turn_arrives_in_its_pieces_and_at_its_times(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    use = ToolUse("", "t", {"a": 1})
+    turn = Streamed(["Hel", 0.5, ["lo", TextDelta("!")], Thinking("so"), use, 2], between=1)
+    model, sink = Scripted([turn, turn]), Timed()
+    start = trio.current_time()
+    completion = await model.stream(ASKED, sink)
+    assert completion.message.content == (Text("Hello!"), Thinking("so"), ToolUse("call_1", "t", {"a": 1}))
+    assert completion.stop_reason == "tool_use"
+    assert [(at - start, deltas) for at, deltas in sink.together] == [
+        (0, [TextDelta("Hel")]),
+        (1.5, [TextDelta("lo"), TextDelta("!")]),
+        (2.5, [ThinkingDelta("so")]),
+        (3.5, [ToolInputDelta("call_1", "t", ""), ToolInputDelta("call_1", "t", '{"a": 1}')]),
+    ]
+    assert trio.current_time() - start == 5.5
+    start = trio.current_time()
+    assert (await model.complete(ASKED)).message.text == "Hello!"
+    assert trio.current_time() - start == 5.5
+
+
+async def test_a_streamed_turn_fails_after_some_pieces() -> None:
+    """Also in the midst of a call's arguments."""
+    opened = ToolInputDelta("1", "t", '{"pa')
+    for turn, reached in (
+        (Streamed(["one ", "two", Overloaded("gone")]), [TextDelta("one "), TextDelta("two")]),
+        (Streamed([opened, MalformedReply("cut")]), [opened]),
+    ):
+        sink = Sink()
+        with pytest.raises((Overloaded, MalformedReply)):
+            await Scripted([turn]).stream(ASKED, sink)
+        assert sink.deltas[1:] == reached
+
+
+@pytest.mark.parametrize(
+    ("pieces", "content"),
+    [
+        ([], ()),
+        (["a", TextDelta("b"), ThinkingDelta("c"), ThinkingDelta("d"), "e"], (Text("ab"), Thinking("cd"), Text("e"))),
+        (["a", Text("b")], (Text("a"), Text("b"))),
+        ([ToolInputDelta("1", "t", ""), ToolInputDelta("1", "t", "{}")], (ToolUse("1", "t", {}),)),
+        (
+            [ToolInputDelta("1", "t", '{"a":'), ToolInputDelta("1", "t", "2}"), ToolInputDelta("2", "t", "")],
+            (ToolUse("1", "t", {"a": 2}), ToolUse("2", "t", {})),
+        ),
+        ([ToolInputDelta("1", "t", "[1]")], (ToolUse("1", "t", {}, "[1]"),)),
+        ([ToolInputDelta("1", "t", '{"a')], (ToolUse("1", "t", {}, '{"a'),)),
+    ],
+)  # fmt: skip
+async def test_pieces_that_belong_together_become_one_block(
+    pieces: Sequence[Any], content: tuple[Any, ...]
+) -> None:
+    completion = await Scripted([Streamed(pieces)]).stream(ASKED, Sink())
+    assert completion.message.content == content
+
+
+async def test_a_streamed_turn_is_cut_by_max_tokens_too() -> None:
+    request = CompletionRequest((Message.user("go"),), max_tokens=2)
+    sink = Sink()
+    completion = await Scripted([Streamed(["one two ", "three"])]).stream(request, sink)
+    assert (completion.message.text, completion.stop_reason) == ("one two ", "max_tokens")
+    assert [delta for delta in sink.deltas if isinstance(delta, TextDelta)] == [
+        TextDelta("one "),
+        TextDelta("two "),
+    ]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[None], [True], [-1], [float("nan")], [Overloaded("x"), "y"], [["a", 1.0]], [["a", Overloaded("x")]]],
+)
+def test_what_is_no_piece_is_refused(pieces: Any) -> None:
+    with pytest.raises(ConfigurationError, match="piece 1 of a Streamed"):
+        Streamed(pieces)
+
+
+@pytest.mark.parametrize("seconds", [-1, "1", None, float("nan")])
+def test_a_delay_has_to_be_seconds(seconds: Any) -> None:
+    with pytest.raises(ConfigurationError, match="seconds="):
+        Delayed(seconds, "a")
+    with pytest.raises(ConfigurationError, match="between="):
+        Streamed([], between=seconds)
+
+
+def test_a_delay_of_nonsense_is_no_turn() -> None:
+    with pytest.raises(ConfigurationError, match="turn 1 of a script"):
+        Scripted([Delayed(1, 7)])  # type: ignore[arg-type]
+
+
+async def test_a_strict_script_lets_the_expected_requests_through() -> None:
+    answered = CompletionRequest((Message.user([ToolResult("1", "it is 4 degrees")]),))
+    expect = ["two", None, ASKED, lambda request: len(request.messages) == 1, "4 degrees"]
+    model = Scripted(["a", "b", "c", "d", "e"], expect=expect)
+    for request in (ASKED, ASKED, ASKED, ASKED, answered):
+        await model.complete(request)
+    model.assert_exhausted()
+
+
+def nobody(request: CompletionRequest) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (
+            "four",
+            "request 1 was to have 'four' in its last message, and is\n  user:\n    text: one two three",
+        ),
+        (nobody, "request 1 is not what nobody expects:\n  user:\n    text: one two three"),
+        (
+            CompletionRequest((Message.user("one"),), max_tokens=3),
+            "request 1 is not the one expected:\n--- expected\n+++ got\n-max_tokens: 3\n user:\n"
+            "-  text: one\n+  text: one two three",
+        ),
+    ],
+)
+async def test_a_strict_script_fails_on_another_request_and_shows_the_difference(
+    expected: Any, words: str
+) -> None:
+    model = Scripted(["a"], expect=[expected])
+    with pytest.raises(AssertionError) as caught:
+        await model.complete(ASKED)
+    assert str(caught.value) == words
+    assert model.requests == [ASKED]
+
+
+async def test_an_unexpected_request_that_was_survived_fails_in_the_end() -> None:
+    """A tool's error goes to the model, whatever it was; here the tool asks a model of its own."""
+    inner = Scripted(["a"], expect=["something else"])
+
+    @alloy_trio.tool
+    async def ask() -> str:
+        """Ask."""
+        return (await inner.complete(ASKED)).message.text
+
+    outer = Scripted([[ToolUse("", "ask", {})], "done"])
+    result = await alloy_trio.run("go", provider=outer, tools=[ask])
+    assert result.text == "done"
+    with pytest.raises(AssertionError, match="was to have 'something else'"):
+        inner.assert_exhausted()
+
+
+@pytest.mark.parametrize("expect", [[], ["a", "b"], "a"])
+def test_there_is_one_expectation_for_each_turn(expect: Any) -> None:
+    with pytest.raises(ConfigurationError, match="expectations for 1 turns"):
+        Scripted(["a"], expect=expect)
+
+
+def test_nonsense_is_no_expectation() -> None:
+    with pytest.raises(ConfigurationError, match="expectation 2 of a script is 7"):
+        Scripted(["a", "b"], expect=[None, 7])  # type: ignore[list-item]
