@@ -79,6 +79,7 @@ def follow(
         "working_directory": settings.directory,
         "until_tool": settings.until_tool,
         "timeout": settings.timeout,
+        "max_budget_cents": settings.max_budget_cents,
         "discover_context": settings.context,
     }
 
@@ -163,6 +164,9 @@ def _explain(result: Result, status: int) -> str:
         return f"interrupted {used}"
     if result.status == "max_turns":
         return f"stopped {used}: that is all that --max-turns allows"
+    if result.status == "budget_exceeded":
+        why = f": {one_line(result.error.message)}" if result.error is not None else ""
+        return f"stopped {used}{why}"
     if result.status == "timeout":
         return f"stopped {used}: the time of --timeout is up"
     if result.status == "incomplete":

@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
 import attrs
@@ -35,6 +36,7 @@ class Settings:
         system: the system prompt.
         directory: the working directory of the tools.
         max_turns: model calls at most.
+        max_budget_cents: what a request may cost, or None.
         until_tool: the tool that has to be called.
         timeout: seconds for a request.
         context: tell the model what AGENTS.md, .alloy/context and skills say.
@@ -55,6 +57,7 @@ class Settings:
     system: str | None = None
     directory: str = "."
     max_turns: int = 25
+    max_budget_cents: Decimal | None = None
     until_tool: str | None = None
     timeout: float | None = None
     context: bool = True
@@ -84,6 +87,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         system=given.system,
         directory=_directory(given.dir),
         max_turns=given.max_turns,
+        max_budget_cents=given.max_budget_cents,
         until_tool=given.until_tool,
         timeout=given.timeout,
         context=not given.no_context,
@@ -162,6 +166,16 @@ def _number(kind: Callable[[str], float], least: float, what: str) -> Callable[[
     return convert
 
 
+def _cents(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cents, 0 or more")
+    return value
+
+
 class _Parser(argparse.ArgumentParser):
     """An argparse that teaches: examples and the providers in the help, one clear line for an error."""
 
@@ -211,6 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--system", metavar="TEXT", help="the system prompt")
     add("--dir", metavar="DIR", default=".", help="the working directory of the tools (default: this one)")
     add("--max-turns", metavar="N", type=whole, default=25, help="model calls at most (default: %(default)s)")
+    budget = "what a request may cost, in US cents, as 12.5; a model whose price is not known is then not asked"
+    add("--max-budget-cents", metavar="CENTS", type=_cents, help=budget)
     add("--until-tool", metavar="NAME", help="go on until this tool was called successfully")
     add("--timeout", metavar="SECONDS", type=seconds, help="for the whole request")
     add("--no-stream", action="store_true", help="print nothing but the final answer, when it is there")

@@ -19,9 +19,10 @@ _logger = logging.getLogger("alloy_trio.context")
 
 @attrs.frozen
 class ContextFile:
-    """One file of a project's context: where it is, and its text."""
+    """One file of a project's context: where it is, what a model is told of where that is, and its text."""
 
     path: Path
+    label: str
     text: str
 
 
@@ -56,7 +57,8 @@ def discover(directory: Path, home: Path | None = None) -> Discovered:
                 )
                 continue
             room -= len(text)
-            files.append(ContextFile(path, text))
+            # Not the whole path: a recorded run has to be the same in another directory.
+            files.append(ContextFile(path, f"{path.relative_to(place.path)} ({place.name})", text))
     return Discovered(tuple(files), find_skills(directory, home))
 
 
@@ -67,7 +69,7 @@ def system_prompt(
     parts = [given] if given else []
     if files:
         parts.append("# Context of the project\n\nWhat is said later counts before what is said earlier.")
-        parts += [f"## {file.path}\n\n{file.text}" for file in files]
+        parts += [f"## {file.label}\n\n{file.text}" for file in files]
     if skills:
         parts.append(skills_prompt(skills))
     return "\n\n".join(parts) or None

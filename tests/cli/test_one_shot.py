@@ -81,6 +81,20 @@ def test_the_settings_reach_the_model(alloy: Alloy) -> None:
     assert request.messages[-1].text == "hello"
 
 
+def test_a_budget_stops_before_it_is_exceeded(alloy: Alloy) -> None:
+    unknown = alloy("-p", "hello", "--max-budget-cents", "5", "--provider", "demo")
+    assert unknown.status == 1
+    assert "costs is not known" in unknown.err
+    model = Scripted(["fine"] * 3, name="anthropic", model="claude-haiku-4-5")
+    rich = alloy("-p", "hello", "--max-budget-cents", "5", provider=model)
+    assert (rich.status, rich.out) == (0, "fine\n")
+    poor = alloy("-p", "hello", "--max-budget-cents", "0.0001", provider=model)
+    assert poor.status == 3
+    assert "max_budget_cents" in poor.err
+    wrong = alloy("-p", "hello", "--max-budget-cents", "much")
+    assert wrong.status == 2 and "cents" in wrong.err
+
+
 def test_what_the_project_says_reaches_the_model_unless_it_is_left_out(alloy: Alloy, tmp_path: Path) -> None:
     (tmp_path / "AGENTS.md").write_text("Speak plainly.")
     for arguments, told in (((), True), (("--no-context",), False)):
