@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import attrs
 import trio
 
-from alloy_trio.values import ConfigurationError, Lagged
+from alloy_trio.values import ConfigurationError
+
+from ._fanout import Reading
 
 BUFFER = 256
 """Messages that a subscription holds for its reader unless it says otherwise. Arbitrary; as a run's events."""
@@ -33,7 +34,7 @@ class BroadcastStatistics:
     missed: int
 
 
-class Subscription:
+class Subscription(Reading[BroadcastMessage]):
     """What is published on some topics, in the order in which it was; iterate over it.
 
     A reader that falls behind by more than the buffer loses the oldest messages and is told once, by
@@ -41,75 +42,12 @@ class Subscription:
     """
 
     def __init__(self, topics: frozenset[str], buffer: int) -> None:
+        super().__init__(buffer, "messages")
         self.topics = topics
-        self.missed = 0
         self._home = trio.lowlevel.current_trio_token()
-        self._buffer = buffer
-        self._messages: deque[BroadcastMessage] = deque()
-        self._untold = 0
-        self._closed = False
-        self._reading = False
-        self._reader: trio.lowlevel.Task | None = None  # that waits for a message
 
     def __aiter__(self) -> Subscription:
         return self
-
-    @trio.lowlevel.enable_ki_protection
-    async def __anext__(self) -> BroadcastMessage:
-        """The next message, waiting for one.
-
-        Raises:
-            Lagged: messages were missed before the next one; ``missed`` says how many.
-            trio.BusyResourceError: another task is reading.
-            StopAsyncIteration: the subscription has ended.
-
-        *Cancellation*: takes nothing.
-        """
-        if self._reading:
-            raise trio.BusyResourceError("another task is reading this subscription; one reads at a time")
-        # Held until it leaves: a second reader that came while the first is about to go on would take its message.
-        self._reading = True
-        try:
-            await trio.lowlevel.checkpoint()
-            if not self._messages and not self._closed:
-                self._reader = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
-        finally:
-            self._reading = False
-        if self._untold:
-            missed, self._untold = self._untold, 0
-            raise Lagged(
-                f"{missed} messages were missed: more than {self._buffer} were waiting; read faster, or subscribe "
-                "with a larger buffer",
-                missed=missed,
-            )
-        if not self._messages:
-            raise StopAsyncIteration
-        return self._messages.popleft()
-
-    def _add(self, message: BroadcastMessage) -> bool:
-        """Take a message; returns whether an older one had to go for it."""
-        lost = len(self._messages) >= self._buffer
-        if lost:
-            self._messages.popleft()
-            self._untold += 1
-            self.missed += 1
-        self._messages.append(message)
-        self._wake()
-        return lost
-
-    def _end(self) -> None:
-        self._closed = True
-        self._wake()
-
-    def _wake(self) -> None:
-        task, self._reader = self._reader, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
-
-    def _stop_waiting(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Broadcast:

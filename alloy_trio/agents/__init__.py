@@ -7,6 +7,7 @@ from ._life import SESSION_END_SECONDS
 from ._options import AgentOptions
 from ._reports import AgentHealth, AgentStatistics
 from ._responses import Request, Responses
+from ._supervised import start_agent
 
 __all__ = [
     "SESSION_END_SECONDS",
@@ -17,4 +18,5 @@ __all__ = [
     "Request",
     "Responses",
     "open_agent",
+    "start_agent",
 ]

@@ -14,11 +14,13 @@ from alloy_trio._scopes import open_service, split_cancelled
 from alloy_trio.loop import EventStream, RunOptions, check_options, discovered
 from alloy_trio.values import (
     AgentBusy,
+    AgentClosed,
     ConfigurationError,
     Message,
     RequestNotFound,
     Result,
     Session,
+    Text,
     Usage,
 )
 
@@ -86,10 +88,11 @@ class Agent:
         *Cancellation*: nothing of the request is left, and the conversation holds what it came to.
         """
         self._core.check_here("chat")
+        await trio.lowlevel.checkpoint_if_cancelled()
         with waiting_for(self._core.requests):
             ticket = self._core.new_ticket(prompt, request_id)
             await self._core.perform(ticket)
-        return ticket.outcome()
+        return await self._core.outcome(ticket)
 
     async def resume(self, result: Result, *, decisions: Mapping[str, Decision]) -> Result:
         """Go on with a paused request of this agent, or of one whose session it was opened from; see :func:`resume`.
@@ -108,10 +111,11 @@ class Agent:
         *Cancellation*: as for :meth:`chat`; cancelled before its turn came, the result can be resumed again.
         """
         self._core.check_here("resume")
+        await trio.lowlevel.checkpoint_if_cancelled()
         with waiting_for(self._core.requests):
             ticket = self._core.resuming_ticket(result, decisions)
             await self._core.perform(ticket)
-        return ticket.outcome()
+        return await self._core.outcome(ticket)
 
     @asynccontextmanager
     async def stream(
@@ -134,6 +138,7 @@ class Agent:
         """
         core = self._core
         core.check_here("stream")
+        await trio.lowlevel.checkpoint_if_cancelled()
         with waiting_for(core.requests):
             ticket = core.new_ticket(prompt, request_id, listened=True)
             assert ticket.performance is not None
@@ -143,6 +148,8 @@ class Agent:
                 core.requests.add(ticket)
                 async with open_service(self._serve_stream, ticket):
                     yield events
+                if ticket.was_cut_by_the_end:  # and the reader had left before the service could tell
+                    await core.outcome(ticket)
             finally:
                 # The service may have been cancelled before its first step.
                 core.commit(ticket)
@@ -175,9 +182,10 @@ class Agent:
             AgentClosed: the agent has ended.
         """
         self._core.check_here("responses")
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._core.requests.check_open()
         async with self._core.responses.subscribe(RESPONSES, buffer=buffer) as subscription:
-            yield Responses(subscription)
+            yield Responses(self._core, subscription)
 
     def cancel(self, request_id: str) -> None:
         """Cancel a request that is queued or running.
@@ -237,7 +245,7 @@ class Agent:
         core, requests = self._core, self._core.requests
         running = requests.running
         status: Literal["idle", "running", "starting", "closed"] = "idle" if running is None else "running"
-        if requests.closed is not None:
+        if requests.closed is not None or core.is_stopped:
             status = "closed"
         elif requests.paused:
             status = "starting"
@@ -299,6 +307,7 @@ class Agent:
         *Cancellation*: nothing of it is left.
         """
         self._core.check_here("delegate")
+        await trio.lowlevel.checkpoint_if_cancelled()
         from ._subagents import delegated
 
         return await delegated(self._core, prompt, provider or self._core.provider, options)
@@ -314,7 +323,7 @@ class Agent:
         task_status.started()  # at once: whoever reads is to be there when the first event comes
         await self._core.perform(ticket)
         if ticket.was_cut_by_the_end:
-            ticket.outcome()  # raises
+            await self._core.outcome(ticket)  # raises
 
 
 @asynccontextmanager
@@ -336,19 +345,33 @@ async def open_agent(*, provider: Provider, **options: Unpack[AgentOptions]) -> 
     checked, life = check_agent_options(provider, options)
     core = Core(new_agent_id(life.session), provider, await discovered(checked), life)
     agent = Agent(core)
+    told: AgentClosed | None = None
     async with open_service(Living(core).serve):
         cause: BaseException | None = None
         try:
             yield agent
+        except AgentClosed as closed:
+            # If the agent failed, that is what its user has to see, and not that it is therefore closed.
+            if closed.args != core.ended_by(None).args:
+                raise
+            told = closed
         except BaseException as error:
             cause = split_cancelled(error)[1]
             raise
         finally:
             core.close(cause)
+    if told is not None:
+        raise told
 
 
 def _said(text: str | Message) -> Message:
     message = Message.user(text) if isinstance(text, str) else text
-    if not isinstance(message, Message) or message.role != "user" or not message.content:
-        raise ConfigurationError(f"{text!r} cannot be said to a request; give a str or a user's Message")
+    if not isinstance(message, Message) or message.role != "user" or not _says_something(message):
+        raise ConfigurationError(
+            f"{text!r} cannot be said to a request; give a str or a user's Message, not empty"
+        )
     return message
+
+
+def _says_something(message: Message) -> bool:
+    return any(not isinstance(block, Text) or block.text.strip() for block in message.content)

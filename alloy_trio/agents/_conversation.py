@@ -58,7 +58,7 @@ class Conversation:
 
     def take(self, result: Result, unheard: Sequence[Message]) -> None:
         """Put what a request came to in the place of what was said before."""
-        self.messages = (*result.messages, *unheard)
+        self.messages = repair((*result.messages, *unheard)) if unheard else result.messages
 
     def since(self, result: Result) -> tuple[Message, ...]:
         """What the user has said since a request was paused.

@@ -14,8 +14,8 @@ after another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import trio
@@ -25,7 +25,7 @@ from alloy_trio._broadcast import Broadcast, check_home
 from alloy_trio._scopes import split_cancelled
 from alloy_trio.loop import Inbox, Options, Performance, Surroundings, here, new_state, rules_of, taken_up
 from alloy_trio.tools import Belongings
-from alloy_trio.values import AgentClosed, AlloyError, ConfigurationError, Message, Result
+from alloy_trio.values import AgentClosed, AlloyError, ConfigurationError, Message, Result, ToolResult
 
 from ._conversation import Conversation
 from ._options import LifeOptions
@@ -34,6 +34,9 @@ from ._waits import inside, waiting_for
 
 if TYPE_CHECKING:
     from alloy_trio.loop import Decision, Emitter
+    from alloy_trio.supervision import ChildHandle
+
+T = TypeVar("T")
 
 RESPONSES = "responses"
 """The topic of an agent's own Broadcast, on which its Results are published."""
@@ -57,6 +60,7 @@ class Core:
         belongings: what its tools have opened.
         owner: whom tools and middleware are shown.
         crash: what ended the life that is or was; None if nothing did.
+        child: what its supervisor has of it; None without one, and before its first life.
         hold_open: keeps a provider entered for the rest of this life; None between lives.
     """
 
@@ -82,7 +86,9 @@ class Core:
             options, messages=(), max_budget_cents=None, max_total_tokens=None, max_tool_calls=None
         )
         self._rules = rules_of(self.options)
-        self._supervised = supervised
+        self.supervised = supervised
+        self.child: ChildHandle | None = None
+        self._stops = 0  # of the child's, those that were taken note of
         self.belongings = Belongings()
         self.crash: BaseException | None = None
         self.hold_open: Callable[[Provider], None] | None = None
@@ -94,6 +100,7 @@ class Core:
             ConfigurationError: it is one.
         """
         check_home(self.home, f"the agent {self.id}", f"agent.{method}")
+        self.look()
 
     def new_ticket(
         self,
@@ -168,17 +175,25 @@ class Core:
                 self.requests.add(ticket)
             await self._perform(ticket)
         except BaseException as error:
-            ticket.error = ticket.error or split_cancelled(error)[1]
-            if self._supervised and isinstance(ticket.error, Exception):
-                self.crash = ticket.error
-                self.requests.pause(self.ended_by(ticket.error))
+            cancelled, failed = split_cancelled(error)
+            if ticket.sent and cancelled is not None:
+                self.requests.pause(self.ended_by(None))  # the life whose task this is, and so before the next begins
+            ticket.error = failed = ticket.error or failed
+            if self.supervised and isinstance(failed, Exception) and not isinstance(failed, AlloyError):
+                self.crash = failed
+                self.requests.pause(self.ended_by(failed))
+                ticket.refused = None  # it ended the agent, and not the agent it
+            elif not isinstance(failed, Exception | None):
+                # Ctrl-C and the like are raised here, and are the agent's end for who waits elsewhere.
+                ticket.refused = self.ended_by(failed)
             raise
         finally:
             self.commit(ticket)
 
     @trio.lowlevel.enable_ki_protection
     async def _perform(self, ticket: Ticket) -> None:
-        await ticket.turn.wait()
+        while ticket.state == "queued":
+            await self.while_it_works(ticket.turn.wait)
         if ticket.state != "running":
             return
         with ticket.scope:
@@ -194,12 +209,25 @@ class Core:
     def _begun(self, ticket: Ticket) -> Performance:
         conversation = self.conversation
         later = () if ticket.before is None else conversation.since(ticket.before)
-        performance = ticket.begun()
-        if ticket.before is None:
+        performance, run = ticket.begun(), ticket.run
+        if ticket.before is not None:
+            run.steered.extend(later)
+        elif any(isinstance(block, ToolResult) for message in run.messages for block in message.content):
             performance.go_on_from(conversation.messages)
         else:
-            ticket.run.steered.extend(later)
+            # Both are valid, and nothing in the one is about the other: to repair all of it each time would cost more
+            # than the rest of a short request.
+            run.messages[:0] = conversation.messages
         return performance
+
+    async def outcome(self, ticket: Ticket) -> Result:
+        """What a request came to, once it has finished; for who asked.
+
+        *Cancellation*: who is cancelled himself is not told that the agent has ended: often one scope is around both.
+        """
+        if ticket.was_cut_by_the_end:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        return ticket.outcome()
 
     async def answer(self, prompt: str | Message) -> Result:
         """Answer in the caller's task, as a part of the run that it belongs to, however many wait.
@@ -208,10 +236,11 @@ class Core:
             AgentBusy: the agent waits for the caller.
             AlloyError: as for any request.
         """
+        self.look()
         with waiting_for(self.requests):
             ticket = self.new_ticket(prompt, part=True)
             await self.perform(ticket)
-        return ticket.outcome()
+        return await self.outcome(ticket)
 
     def cancel(self, request_id: str) -> None:
         """Cancel a request that is queued or running."""
@@ -249,9 +278,36 @@ class Core:
 
     def ended_by(self, cause: BaseException | None) -> AgentClosed:
         """What those are told who wait when it ends."""
-        reason = AgentClosed(f"the agent {self.id} has ended")
+        if self.child is not None:
+            cause = cause or self.child.cause
+        reason = AgentClosed(f"the agent {self.id} {'was stopped' if self.supervised else 'has ended'}")
         reason.__cause__ = cause
         return reason
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its supervisor has stopped it for good, and that was not taken note of yet."""
+        return self.child is not None and self.child.stops != self._stops
+
+    def look(self) -> None:
+        """Take note of what its supervisor did: one that is stopped for good is closed, to whoever asks for it."""
+        if self.child is not None and self.is_stopped:
+            self._stops = self.child.stops
+            self.close()
+            self.responses.end()
+
+    async def while_it_works(self, wait: Callable[[], Awaitable[T]]) -> T:
+        """Wait for something that comes at the latest when the agent is closed, and close it if it is stopped for good.
+
+        Args:
+            wait: may be cancelled and begun again.
+        """
+        self.look()
+        if self.child is not None and self.requests.closed is None:
+            with self.child.until_stopped():
+                return await wait()
+            self.look()
+        return await wait()
 
     def surroundings(self, inbox: Inbox | None = None, *, parent: Emitter | None = None) -> Surroundings:
         """What a request of this agent is part of.

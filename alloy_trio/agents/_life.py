@@ -7,7 +7,9 @@ waits for those too, so that nothing of the agent is in use any more when it is 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
@@ -27,34 +29,47 @@ SESSION_END_SECONDS = 5.0
 answers in far less, and a program that is being stopped is killed after ten seconds by most supervisors."""
 
 
+Enter: TypeAlias = Callable[[trio.CancelScope], AbstractContextManager[Any]]
+"""Makes what enters a scope, and may bound it by a deadline of its own."""
+
+
 class Living:
     """The lives of an agent, one after another.
 
     Args:
         core: the agent's.
+        end_seconds: how long what is to be done at the end of a life may take, each.
+        enter: enters the scopes around that.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(
+        self, core: Core, *, end_seconds: float = SESSION_END_SECONDS, enter: Enter = lambda scope: scope
+    ) -> None:
         self._core = core
-        self._has_lived = False
+        self._end_seconds = end_seconds
+        self._enter = enter
         self._started = False
         self._hooks = trio.CancelScope()
 
     async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The only life of an agent that nobody restarts, and its end."""
+        """One life and its end; of an agent that nobody restarts, the only one.
+
+        *Cancellation*: does not keep anything from being closed.
+        """
         try:
             await self.live(task_status=task_status)
         except BaseException as error:
             failed = split_cancelled(error)[1]
-            self._core.close(failed)
             try:
-                await self.aclose()
+                await self._end(failed)
             except Exception as second:
                 if failed is None:
                     raise
-                raise BaseExceptionGroup("both the agent and its on_shutdown failed", [failed, second]) from None
+                raise BaseExceptionGroup(
+                    "both the agent and its on_shutdown failed", [failed, second]
+                ) from None
             raise
-        await self.aclose()
+        await self._end(None)
 
     async def live(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """One life: until it is closed, cancelled, or crashes. Requests run while it lasts.
@@ -76,9 +91,9 @@ class Living:
 
                     await nursery.start(answer, core, core.life.broadcast, core.life.subscribe)
                 try:
-                    with self._hooks:
+                    with self._enter(self._hooks):
                         await self._with_session(task_status)
-                except BaseException as error:  # border: raised again outside of the nursery, which would wrap it
+                except BaseException as error:  # border: raised again below; the nursery would wrap it
                     cancelled, failed = split_cancelled(error)
                     if cancelled is not None:
                         raise cancelled from None
@@ -87,28 +102,31 @@ class Living:
         finally:
             core.hold_open = None
             core.requests.pause(core.ended_by(failed or core.crash))
+        crash = core.crash
+        if failed is not None and crash is not None and failed is not crash:
+            raise BaseExceptionGroup("both the agent and the end of its session failed", [crash, failed])
         if failed is not None:
             raise failed
-        if core.crash is not None:
-            raise core.crash
+        if crash is not None:
+            raise crash
         if not self._started:
             raise RuntimeError(
                 "the agent did not start: a middleware's session() returned without calling proceed(); call it once, "
                 "or raise what is wrong"
             )
+        await trio.lowlevel.checkpoint_if_cancelled()  # what cancelled it was held back until here
 
-    async def aclose(self) -> None:
-        """Let go of what outlived its lives; ``on_shutdown`` has :data:`SESSION_END_SECONDS`.
-
-        *Cancellation*: does not keep anything from being closed.
-        """
+    async def _end(self, failed: BaseException | None) -> None:
         core = self._core
-        core.close()
-        core.responses.end()
+        if not core.supervised:
+            core.close(failed)
+            core.responses.end()
         try:
             # What never lived has nothing to tell.
-            if core.life.on_shutdown is not None and self._has_lived:
-                with trio.move_on_after(SESSION_END_SECONDS, shield=True) as scope:
+            if core.life.on_shutdown is not None and self._started:
+                scope = trio.CancelScope(shield=True)
+                with self._enter(scope):
+                    scope.deadline = min(scope.deadline, trio.current_time() + self._end_seconds)
                     await core.life.on_shutdown(core.conversation.session())
                 self._warn_if_cut(scope)
         finally:
@@ -132,7 +150,7 @@ class Living:
         """The innermost of the session: runs what was sent, until this life ends and nothing runs any more."""
         requests, failed = self._core.requests, None
         try:
-            self._started = self._has_lived = True
+            self._started = True
             task_status.started()
             requests.go_on()
             while (ticket := await requests.next_sent()) is not None:
@@ -144,23 +162,25 @@ class Living:
         finally:
             self._hooks.shield = True
             requests.pause(self._core.ended_by(failed or self._core.crash))
-            await requests.wait_idle()
-            self._hooks.deadline = trio.current_time() + SESSION_END_SECONDS
+            with trio.CancelScope(shield=True):
+                await requests.wait_idle()
+            self._hooks.deadline = min(self._hooks.deadline, trio.current_time() + self._end_seconds)
 
     async def _perform_sent(self, ticket: Ticket) -> None:
         try:
             await self._core.perform(ticket)
         except AlloyError:
             return  # who waits for the request is told
-        except Exception:  # border: a request run for a handle
-            _logger.exception("the request %s failed", ticket.id)
+        except Exception as error:  # border: a request run for a handle
+            if error is not self._core.crash:  # which the supervisor tells
+                _logger.exception("the request %s failed", ticket.id)
 
     def _warn_if_cut(self, scope: trio.CancelScope) -> None:
         if scope.cancelled_caught:
             _logger.warning(
-                "what is to be done at the end of the agent %s took more than %g s, and was stopped",
+                "what is to be done at the end of the agent %s was stopped: its time, %g s at most, was over",
                 self._core.id,
-                SESSION_END_SECONDS,
+                self._end_seconds,
             )
 
 
@@ -182,7 +202,5 @@ class _Holder:
             try:
                 async with provider:
                     await trio.sleep_forever()
-            except (
-                Exception
-            ) as error:  # border: each request enters it too, and fails by this where it matters
+            except Exception as error:  # border: each request enters it too, and is told
                 _logger.warning("the model %s could not be held open: %r", provider.model, error)

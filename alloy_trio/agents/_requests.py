@@ -39,7 +39,7 @@ class Ticket:
         before: the paused result that it goes on from, or None.
         scope: around its running.
         state: how far it has come; None while it is in no line yet.
-        turn: set when it may run, or will not.
+        turn: set when it may run, or will not; another one when it was put back in line.
         finished: set when ``result`` is there.
         refused: that the agent ended first; None if it did not.
         performance: the run, once it was made.
@@ -111,16 +111,18 @@ class Ticket:
             assert self.refused is not None
             raise AgentClosed(*self.refused.args) from self.refused.__cause__
         if self.error is not None:
-            if not isinstance(self.error, Exception):
-                # Ctrl-C, and what else ends a program: that was the agent's end, and is raised where it is waited for.
-                raise AgentClosed("the agent was ended in the midst of the request") from self.error
             raise self.error
         return self.result
 
     @property
     def was_cut_by_the_end(self) -> bool:
-        """Whether the agent's end stopped it; it may also have ended by itself at the last moment."""
-        return self.refused is not None and self.result is not None and self.result.status == "cancelled"
+        """Whether the agent's end stopped it, or it is what ended the agent, as Ctrl-C is.
+
+        It may also have ended by itself at the last moment.
+        """
+        if self.refused is None or self.result is None:
+            return False
+        return self.result.status == "cancelled" or self.refused.__cause__ is self.error is not None
 
 
 class Requests:
@@ -241,6 +243,10 @@ class Requests:
         ticket.scope.cancel(reason=f"the request {request_id} was cancelled")
         return None
 
+    def reopen(self) -> None:
+        """Take requests again."""
+        self._closed = None
+
     def go_on(self) -> None:
         """Let requests run."""
         self._paused = False
@@ -249,6 +255,8 @@ class Requests:
     def pause(self, reason: AgentClosed) -> None:
         """Let none begin, and stop what runs; what waits goes on waiting."""
         self._paused = True
+        if self.running is not None and not self.running.performed:
+            self._put_back(self.running)
         if self.running is not None:
             # The first reason is the one: what ends an agent may be closed by several.
             self.running.refused = self.running.refused or reason
@@ -270,8 +278,8 @@ class Requests:
 
     async def next_sent(self) -> Ticket | None:
         """Wait for a request that was sent and whose turn it is; None when they are paused."""
-        await trio.lowlevel.checkpoint_if_cancelled()
         while not self._paused:
+            await trio.lowlevel.checkpoint_if_cancelled()  # also when woken: one that is taken now would be cut
             if self.running is not None and self.running.sent and not self.running.performed:
                 return self.running
             self._changed = trio.Event()
@@ -304,6 +312,16 @@ class Requests:
         if scope.cancelled_caught:
             self.check_open()
             raise AgentClosed("the agent ended meanwhile; it is being started again")
+
+    def _put_back(self, ticket: Ticket) -> None:
+        """Its turn had come, but nothing of it was done yet."""
+        if self._waiting is None:
+            self._waiting = OrderedDict()
+        self.running = None
+        ticket.state = "queued"
+        ticket.turn = trio.Event()
+        self._waiting[ticket.id] = ticket
+        self._waiting.move_to_end(ticket.id, last=False)
 
     def _start_next(self) -> None:
         if self.running is None and self._waiting and not self._paused:

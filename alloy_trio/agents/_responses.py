@@ -33,7 +33,7 @@ class Request:
 
     @property
     def state(self) -> RequestState:
-        """How far it has come: ``"queued"``, ``"running"`` or ``"finished"``."""
+        """One of ``"queued"``, ``"running"`` and ``"finished"``."""
         return self._ticket.state or "queued"
 
     async def wait(self) -> Result:
@@ -54,8 +54,8 @@ class Request:
             await trio.lowlevel.checkpoint()
         else:
             with waiting_for(self._core.requests):
-                await self._ticket.finished.wait()
-        return self._ticket.outcome()
+                await self._core.while_it_works(self._ticket.finished.wait)
+        return await self._core.outcome(self._ticket)
 
     def cancel(self) -> None:
         """Cancel it, whether it is queued or running; nothing happens when it has ended."""
@@ -67,7 +67,8 @@ class Request:
 class Responses:
     """The Results of an agent's requests, in the order in which they ended; iterate over it."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, core: Core, subscription: Subscription) -> None:
+        self._core = core
         self._subscription = subscription
 
     def __aiter__(self) -> Responses:
@@ -79,6 +80,6 @@ class Responses:
         Raises:
             Lagged: Results were missed before the next one.
         """
-        message = await self._subscription.__anext__()
+        message = await self._core.while_it_works(self._subscription.__anext__)
         result: Result = message.value
         return result

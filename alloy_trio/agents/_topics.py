@@ -36,8 +36,12 @@ async def answer(
                 return
             try:
                 await agent.answer(prompt_of(message.value))
-            except AgentClosed as closed:
-                _logger.warning("a message on %s was not answered: %s", message.topic, closed)
+            except (AgentClosed, trio.Cancelled) as error:
+                _logger.warning(
+                    "a message on %s was not answered: the agent %s ended", message.topic, agent.id
+                )
+                if isinstance(error, trio.Cancelled):
+                    raise
             except Exception:  # border: a request run for a handle
                 _logger.exception("a message on %s was not answered", message.topic)
 

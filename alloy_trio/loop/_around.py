@@ -9,9 +9,10 @@ import trio
 
 from alloy_trio._middleware import Middleware, RunInfo
 from alloy_trio.tools import ToolOutput
-from alloy_trio.values import Pause, ToolUse
+from alloy_trio.values import Completion, CompletionRequest, Pause, ToolUse
 
 if TYPE_CHECKING:
+    from ._machine import RunState
     from ._options import Options
     from ._surroundings import Owner
 
@@ -59,6 +60,37 @@ def _laid(
         return await function(*values, proceed, info())
 
     return around
+
+
+async def answered(
+    middleware: Sequence[Middleware],
+    innermost: Callable[[CompletionRequest], Awaitable[Completion]],
+    info: Info,
+    request: CompletionRequest,
+    state: RunState,
+) -> Completion:
+    """A completion, through the middleware; one that is lost there is paid for all the same.
+
+    Args:
+        middleware: the objects.
+        innermost: asks the model.
+        info: tells each of the run.
+        request: what is asked.
+        state: takes the usage of an answer that does not come out.
+    """
+    came: list[Completion] = []
+
+    async def keeping(request: CompletionRequest) -> Completion:
+        came.append(await innermost(request))
+        return came[-1]
+
+    try:
+        completion: Completion = await laid_around(middleware, "completion", keeping, info)(request)
+    except BaseException:
+        for each in came:
+            state.usage = state.usage + each.usage + each.other_usage
+        raise
+    return completion
 
 
 def laid_around_call(

@@ -146,15 +146,21 @@ class Emitter:
     Args:
         correlation_id: goes on every event.
         into: where they are read; None when nobody listens and events are only counted.
-        parent_id: the correlation id of the run that this one is part of.
+        parent: that of the run that this one is part of. Once that one has ended, nobody is told of this one any more:
+            a task that it has left behind may go on.
+
+    Attributes:
+        ended: whether its run has ended.
     """
 
     def __init__(
-        self, correlation_id: str, into: EventBuffer | None, *, parent_id: str | None = None
+        self, correlation_id: str, into: EventBuffer | None, *, parent: Emitter | None = None
     ) -> None:
         self.correlation_id = correlation_id
-        self.parent_id = parent_id
+        self.parent_id = None if parent is None else parent.correlation_id
         self.into = into
+        self.ended = False
+        self._parent = parent
         self.turn = 0
         self.seq = 0
         self._now_ms = source().now_ms
@@ -194,8 +200,14 @@ class Emitter:
         if self.into is not None:
             await self.into.wait_for_room()
 
+    @property
+    def is_left(self) -> bool:
+        """Whether its run, or one that it is part of, has ended."""
+        return self.ended or (self._parent is not None and self._parent.is_left)
+
     def tell(self, result: Result) -> None:
         """Tell who watches what the run came to; after its last event."""
+        self.ended = True
         if self._watcher is not None:
             self._watcher(result, self._watched)
 
@@ -204,7 +216,7 @@ class Emitter:
         into = self.into
         if self._watcher is not None:
             self._watch(items)
-        if into is None or into.ended:
+        if into is None or into.ended or (self._parent is not None and self._parent.is_left):
             self.seq += len(items)
             return
         correlation_id, turn, parent_id, ts_ms = (

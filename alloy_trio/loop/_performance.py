@@ -87,7 +87,7 @@ class Performance:
         self._emitter = Emitter(
             state.correlation_id,
             self._buffer if listened or parent is None else parent.into,
-            parent_id=None if parent is None else parent.correlation_id,
+            parent=parent,
         )
         self.events = None if self._buffer is None else EventStream(self._buffer, self._emitter)
         self._provider = provider
@@ -145,6 +145,7 @@ class Performance:
             with trio.move_on_after(math.inf if timeout is None else timeout) as scope:
                 async with AsyncExitStack() as stack:
                     self._stack = stack
+                    await self._change_provider()  # one may have been chosen while it waited for its turn
                     for provider in (self._provider, *self._options.fallback_providers):
                         await stack.enter_async_context(provider)
                     self._entered = True
@@ -214,10 +215,12 @@ class Performance:
     def _open_inbox(self) -> None:
         """Take what was said meanwhile to where the machine sees it; without an await before it looks."""
         inbox = self._surroundings.inbox
-        while inbox.steered:
-            self.state.steered.append(inbox.steered.popleft())
-        while inbox.follow_ups:
-            self.state.follow_ups.append(inbox.follow_ups.popleft())
+        for said, heard in (
+            (inbox.steered, self.state.steered),
+            (inbox.follow_ups, self.state.follow_ups),
+        ):
+            heard.extend(said)
+            said.clear()
 
     async def _perform_step(self, step: Step) -> Outcome:
         if isinstance(step, Complete):
@@ -246,11 +249,9 @@ class Performance:
     ) -> Completion:
         if not self._options.middleware:
             return await innermost(request)
-        from ._around import laid_around
+        from ._around import answered
 
-        complete = laid_around(self._options.middleware, "completion", innermost, self._info)
-        completion: Completion = await complete(request)
-        return completion
+        return await answered(self._options.middleware, innermost, self._info, request, self.state)
 
     async def _compact(self, plan: Plan) -> Compacted:
         await self._change_provider()

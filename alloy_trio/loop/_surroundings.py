@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,8 +39,8 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self.steered: deque[Message] = deque()
-        self.follow_ups: deque[Message] = deque()
+        self.steered: list[Message] = []
+        self.follow_ups: list[Message] = []
 
 
 class Here:

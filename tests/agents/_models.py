@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from alloy_trio import Completion, CompletionRequest, tool
+from alloy_trio import CompletionRequest, tool
 from alloy_trio.providers import Scripted
 
 
@@ -22,9 +22,9 @@ class Model(Scripted):
         super().__init__([answer] * turns, **names)
         self.seconds = seconds
 
-    async def complete(self, request: CompletionRequest) -> Completion:
+    async def answer(self, request: CompletionRequest) -> Any:
         await trio.sleep(self.seconds)
-        return await super().complete(request)
+        return await super().answer(request)
 
 
 class Entered(Model):

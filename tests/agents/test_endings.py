@@ -144,10 +144,10 @@ async def test_a_session_that_fails_in_the_midst_ends_the_agent(
                 await proceed()
                 nursery.cancel_scope.cancel()
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    # Not that it is closed, but why.
+    with pytest.RaisesGroup(LookupError):
         async with open_agent(provider=Model(seconds=100), middleware=[Fails()]) as agent:
             await agent.chat("x")
-    assert caught.group_contains(LookupError)
     assert trio.current_time() < 50
 
 
@@ -279,7 +279,7 @@ async def test_a_cancel_before_the_turn_leaves_the_conversation_as_it_was(
             scope.cancel()
             await agent.chat("never asked")
         assert agent.messages == ()
-        assert agent.statistics().requests == {"cancelled": 1}
+        assert agent.statistics().requests == {}
         assert agent.health().status == "idle"
         assert (await agent.chat("asked")).text == "asked (1)"
 
@@ -289,10 +289,9 @@ async def test_a_cancel_in_the_step_of_the_end_changes_nothing_any_more(
 ) -> None:
     class LastWord(Model):
         async def __aexit__(self, *_: Any) -> None:
-            if agent is not None and agent.health().running == "r":
+            if agent.health().running == "r":
                 agent.cancel("r")  # the answer is there, only the connection is still to be closed
 
-    agent: Agent | None = None
     async with open_agent(provider=LastWord()) as agent:
         result = await agent.chat("x", request_id="r")
         assert result.status == "completed"
@@ -355,8 +354,7 @@ def test_ctrl_c_ends_the_agent_and_leaves_nothing_waiting(ask: str) -> None:
     ended = False
     with pytest.raises(BaseException) as caught:
         trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-    group = caught.value
-    assert isinstance(group, KeyboardInterrupt) or isinstance(group, BaseExceptionGroup)
+    assert _only_interrupts(caught.value)
     assert ended
     (agent,) = agents
     assert agent.health().status == "closed" and agent.health().running is None
@@ -400,7 +398,8 @@ def test_ctrl_c_at_any_line_of_asking_leaves_no_request_that_nobody_commits() ->
         try:
             trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
         except BaseException as error:
-            assert _only_interrupts(error), repr(error)
+            if not _only_interrupts(error):
+                raise
         finally:
             sys.settrace(before)
         return lines >= at
@@ -432,9 +431,11 @@ async def test_topics_that_were_not_answered_at_the_end_are_told(
     assert broadcast.statistics().subscriptions == 0
 
 
-async def test_an_agent_opened_in_a_cancelled_scope_opens_and_ends() -> None:
+async def test_an_agent_opened_in_a_cancelled_scope_ends() -> None:
+    model = Entered()
     with trio.CancelScope() as scope:
         scope.cancel()
-        async with open_agent(provider=Model(), tools=[look]):
-            raise AssertionError("it was opened")
+        async with open_agent(provider=model, tools=[look]) as agent:
+            await agent.chat("x")
     assert scope.cancelled_caught
+    assert model.users == 0

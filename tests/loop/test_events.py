@@ -159,7 +159,7 @@ def test_an_unread_result_is_an_error() -> None:
 
 async def test_an_event_of_a_run_is_like_one_made_by_hand() -> None:
     buffer = EventBuffer(1)
-    emitter = Emitter("c", buffer, parent_id="p")
+    emitter = Emitter("c", buffer, parent=Emitter("p", None))
     emitter.turn = 3
     emitter.emit("text_delta", "hi")
     event = await buffer.next()
