@@ -35,6 +35,7 @@ from ._decisions import (
     TryAgain,
     Wait,
 )
+from ._giving_up import given_up, how, limit_exceeded
 from ._mailbox import Call, Mailbox, Message
 from ._policy import Decisions, Policy
 from ._report import ChildRecord
@@ -58,6 +59,7 @@ class Engine:
         opened: set when all children have started, or none runs any more; ``over`` when none does.
         closing: from here on no child is started.
         outcome: how it ended, or is about to.
+        exceeded: why it gave up, if it did.
         errors: what leaves the block, the body's own exception aside.
     """
 
@@ -74,6 +76,7 @@ class Engine:
         self.over = trio.Event()
         self.closing = False
         self.outcome: Outcome | None = None
+        self.exceeded: RestartLimitExceeded | None = None
         self.errors: list[BaseException] = []
         self.starts = self.failed_starts = self.exits = self.restarts = self.overdue = 0
         self._nursery: trio.Nursery
@@ -123,7 +126,9 @@ class Engine:
         else:
             happening = message
         await self._perform(self.policy.step(happening))
-        if name is not None:
+        if self.rules.strategy != "one_for_one":
+            self._settle_all()  # the restart that others were part of may have been given up
+        elif name is not None:
             self.settle(name)
 
     async def _perform(self, decisions: Decisions) -> None:
@@ -146,6 +151,7 @@ class Engine:
 
     async def _start(self, decision: Start) -> Started | Ignored | Failed:
         record = self.records[decision.name]
+        record.stopped = False
         if self._gives_up_starting():
             return Failed()
         if decision.again:
@@ -237,24 +243,20 @@ class Engine:
     def _begin_to_close(self, decision: Closing) -> None:
         self.closing = True
         self.outcome = decision.outcome
-        if decision.name is None:
-            return
-        run = self.records[decision.name].latest
-        error = None if run is None else run.error
-        if decision.outcome == "gave_up":
-            told = "it returned" if run is None or error is None else run.reason
-            exceeded = RestartLimitExceeded(
-                f"child {decision.name!r} of supervisor {self.name!r} ended ({told}) when {self.rules.max_restarts}"
-                f" restarts within {self.rules.within:g} s had been used up; see what ends it, or allow more with"
-                " max_restarts and within, or space them with backoff"
-            )
-            exceeded.__cause__ = error
-            self.errors.append(exceeded)
-            self._announce("escalation", decision.name, told)
-        elif decision.outcome == "not_opened" and error is not None:
-            error.add_note(f"child {decision.name!r} of supervisor {self.name!r} could not be started")
-            self.errors.append(error)
+        if decision.name is not None:
+            self._owe_the_end_to(decision.name)
+        self._settle_all()
         self.body_scope.cancel(reason=f"supervisor {self.name!r} ends: {decision.outcome}")
+
+    def _owe_the_end_to(self, name: str) -> None:
+        run = self.records[name].latest
+        if self.outcome == "gave_up":
+            self.exceeded = limit_exceeded(self.name, name, run, self.rules)
+            self.errors.append(self.exceeded)
+            self._announce("escalation", name, how(run))
+        elif self.outcome == "not_opened" and run is not None and run.error is not None:
+            run.error.add_note(f"child {name!r} of supervisor {self.name!r} could not be started")
+            self.errors.append(run.error)
 
     def _end(self, _: End) -> None:
         self._ended = True
@@ -270,7 +272,7 @@ class Engine:
         self._call = None
         for record in self.records.values():
             record.gone = True
-            record.changed()
+            self._tell(record)
         self.announcer.end()
         self.opened.set()
         self.over.set()
@@ -287,7 +289,8 @@ class Engine:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.closing:
             raise self._is_closed()
-        self._refuse_from_a_child_being_started()
+        if self._starting is not None:
+            self._starting.refuse_to_wait_for_itself()
         call = Call(happening)
         call.task = trio.lowlevel.current_task()
         self._mailbox.put(call)
@@ -308,16 +311,6 @@ class Engine:
         if not call.answered:
             raise self._is_closed()
         return call
-
-    def _refuse_from_a_child_being_started(self) -> None:
-        run = current_run()
-        while run is not None:
-            if run is self._starting and not run.started:
-                raise RuntimeError(
-                    f"child {run.spec.name!r} calls its supervisor before started(), which the supervisor waits for;"
-                    " call started() first"
-                )
-            run = run.owner.above
 
     def _is_closed(self) -> trio.ClosedResourceError:
         return trio.ClosedResourceError(
@@ -368,6 +361,18 @@ class Engine:
         if name not in self.policy.children:
             record.gone = True
             del self.records[name]
+        self._tell(record)
+
+    def _settle_all(self) -> None:
+        for name in tuple(self.records):
+            self.settle(name)
+
+    def _tell(self, record: ChildRecord) -> None:
+        """Tell who watches a child, and who counts on it, how it stands."""
+        child = None if record.gone else self.policy.children.get(record.spec.name)
+        if child is None or self.policy.rests(child):
+            error = None if record.latest is None else record.latest.error
+            record.stop(given_up(self) or error)
         record.changed()
 
     def _announce(self, event: EventName, name: str, reason: str | None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from ._giving_up import given_up
 from ._policy import ChildStatus
 from ._report import ChildExit, ChildInfo, ChildRecord
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
 class ChildHandle:
     """One child of a supervisor, from outside; it stays the same over all restarts.
+
+    A child is *stopped for good* when it does not run and its supervisor is not going to start it by itself: it was
+    terminated, has ended where its ``restart`` does not bring it back, or the supervisor has given up or ended.
 
     Attributes:
         name: the child's.
@@ -39,6 +45,39 @@ class ChildHandle:
         """What its latest run passed to ``started()``; None if it passed nothing, or has not started."""
         return None if self._record.latest is None else self._record.latest.value
 
+    @property
+    def stops(self) -> int:
+        """How often it was stopped for good; more than once if calls started it again."""
+        return self._record.stops
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What its being stopped for good is owed to, also while that is under way.
+
+        The :class:`RestartLimitExceeded` of a supervisor that gave up, or what the child failed with; None if nothing
+        failed.
+        """
+        return self._record.cause if self._record.stopped else given_up(self._engine)
+
+    @contextmanager
+    def until_stopped(self) -> Iterator[trio.CancelScope]:
+        """A scope that is cancelled once the child is stopped for good, at once if it is. ::
+
+            with child.until_stopped() as scope:
+                answer = await answers.receive()
+            if scope.cancelled_caught:
+                ...
+
+        It stays in force over restarts.
+        """
+        record = self._record
+        with trio.CancelScope() as scope:
+            record.monitor(scope)
+            try:
+                yield scope
+            finally:
+                record.leave(scope)
+
     def cancel(self, reason: str = "its handle was cancelled") -> None:
         """Cancel the child, as an exit by itself with the reason ``"shutdown"``: a permanent child is restarted.
 
@@ -55,11 +94,10 @@ class ChildHandle:
         """
         await trio.lowlevel.checkpoint()
         while True:
-            status = self.status
             latest = self._record.latest
-            if status == "running" and latest is not None and not latest.ended:
+            if self.status == "running" and latest is not None and not latest.ended:
                 return latest.value
-            if status == "stopped":
+            if self._record.stopped:
                 error = None if latest is None else latest.error
                 raise trio.ClosedResourceError(
                     f"child {self.name!r} of supervisor {self._engine.name!r} does not run, and will not by itself"

@@ -102,10 +102,10 @@ class Policy:
         self._numbers = 0
         self._tickets = 0
         self._agenda: deque[tuple[bool, Child]] = deque()  # (whether to start it, child)
-        self._purpose: Purpose = "open"
+        self._purpose: Purpose
         self._delayed: Child | None = None  # whom the purpose "delay" is about
         self._at_work: Child | None = None  # whom the decision under way is about
-        self._outcome: Outcome = "closed"
+        self._outcome: Outcome
 
     def step(self, happening: Happening) -> Decisions:
         """Take in what happened; returns what to do, in order.
@@ -121,6 +121,18 @@ class Policy:
             "restarting"
             if meant and child.status == "stopped" and self._at_work is not None
             else child.status
+        )
+
+    def rests(self, child: Child) -> bool:
+        """Whether the child does not run, and no restart is under way that is going to start it."""
+        if self.status(child) != "stopped":
+            return False
+        if self.rules.strategy == "one_for_one":
+            return True
+        # After a start that failed, and in a delay, those that are restarted along are at rest as well.
+        return not any(
+            (other.status == "restarting" or other is self._delayed) and child in self._bound_to(other)
+            for other in self.children.values()
         )
 
     # Messages.
@@ -291,7 +303,7 @@ class Policy:
         """The child has ended for good or until somebody asks for it; a temporary one is forgotten."""
         child.rest()
         if child.spec.restart == "temporary":
-            self.children.pop(child.spec.name, None)
+            del self.children[child.spec.name]
 
     # The agenda.
 

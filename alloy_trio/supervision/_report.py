@@ -91,9 +91,23 @@ class ChildRecord:
     Attributes:
         latest: its latest run, or None before the first.
         gone: the supervisor has ended, or no longer knows the child.
+        stopped: it does not run, and is not going to by itself.
+        stops: how often that has come about.
+        cause: whom the last of it is owed to; None if nothing failed.
     """
 
-    __slots__ = ("_watchers", "gone", "latest", "spec", "task_name", "waits_for_started")
+    __slots__ = (
+        "_monitors",
+        "_watchers",
+        "cause",
+        "gone",
+        "latest",
+        "spec",
+        "stopped",
+        "stops",
+        "task_name",
+        "waits_for_started",
+    )
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
@@ -101,7 +115,11 @@ class ChildRecord:
         self.task_name = f"child {spec.name!r}"
         self.latest: Run | None = None
         self.gone = False
+        self.stopped = True
+        self.stops = 0
+        self.cause: BaseException | None = None
         self._watchers: trio.lowlevel.ParkingLot | None = None
+        self._monitors: list[trio.CancelScope] | None = None
 
     def changed(self) -> None:
         """Wake whoever watches the child."""
@@ -113,3 +131,29 @@ class ChildRecord:
         if self._watchers is None:
             self._watchers = trio.lowlevel.ParkingLot()
         await self._watchers.park()
+
+    def stop(self, cause: BaseException | None) -> None:
+        """Note that it does not run any more, and cancel who counts on it."""
+        if self.stopped:
+            return
+        self.stopped = True
+        self.stops += 1
+        self.cause = cause
+        for scope in self._monitors or ():
+            self._cancel(scope)
+
+    def monitor(self, scope: trio.CancelScope) -> None:
+        """Cancel a scope when the child stops, at once if it has."""
+        if self.stopped:
+            self._cancel(scope)
+        if self._monitors is None:
+            self._monitors = []
+        self._monitors.append(scope)
+
+    def leave(self, scope: trio.CancelScope) -> None:
+        """The scope has been left."""
+        assert self._monitors is not None
+        self._monitors.remove(scope)
+
+    def _cancel(self, scope: trio.CancelScope) -> None:
+        scope.cancel(reason=f"child {self.spec.name!r} was stopped")

@@ -36,6 +36,10 @@ class Owner(Protocol):
     def above(self) -> Run | None:
         """The run of a child that the supervisor was opened in, if it was."""
 
+    @property
+    def exceeded(self) -> RestartLimitExceeded | None:
+        """Why it gives up, if it does."""
+
     def run_started(self, run: Run) -> None:
         """The child called ``started()``."""
 
@@ -139,6 +143,17 @@ class Run:
         self.value = value
         self.owner.run_started(self)
 
+    def refuse_to_wait_for_itself(self) -> None:
+        """Refuse a call of the supervisor, which waits for the child to start, by that child."""
+        run = current_run()
+        while run is not None:
+            if run is self and not run.started:
+                raise RuntimeError(
+                    f"child {run.spec.name!r} calls its supervisor before started(), which the supervisor waits for;"
+                    " call started() first"
+                )
+            run = run.owner.above
+
     def cancel(self, reason: str) -> None:
         """Cancel the child; what cleans up under :func:`grace` has the child's shutdown time from now on."""
         if self.ended or self._scope.cancel_called:
@@ -218,10 +233,15 @@ class grace:
         finally:
             with grace():
                 await connection.say_goodbye()
+
+    Args:
+        scope: entered in the place of a shield of its own, so that the code inside can say from when on it is one. Its
+            deadline is set here when the child is cancelled.
     """
 
-    def __init__(self) -> None:
-        self._scope = trio.CancelScope(shield=True)
+    def __init__(self, scope: trio.CancelScope | None = None) -> None:
+        self._is_own = scope is None
+        self._scope = trio.CancelScope(shield=True) if scope is None else scope
         self._run: Run | None = None
 
     def __enter__(self) -> Self:
@@ -230,7 +250,7 @@ class grace:
         if run is not None and not run.ended:
             self._run = run
             run.enter_grace(self._scope)
-        else:
+        elif self._is_own:
             self._scope.deadline = trio.current_time() + GRACE_SECONDS
         self._scope.__enter__()
         return self

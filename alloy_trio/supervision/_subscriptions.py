@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import trio
-
+from alloy_trio._fanout import Reading
 from alloy_trio._seed import source
-from alloy_trio.values import Event, EventName, Lagged
+from alloy_trio.values import Event, EventName
 
 
-class ChildEvents:
+class ChildEvents(Reading[Event]):
     """The events of a supervisor and of those below it, from the moment of subscribing on.
 
     Iterate over it; it ends when the supervisor has ended. One task reads at a time.
@@ -24,50 +22,10 @@ class ChildEvents:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._buffer: deque[Event] = deque(maxlen=capacity)
-        self._missed = 0
-        self._ended = False
-        self._reader: trio.lowlevel.Task | None = None
+        super().__init__(capacity, "events")
 
     def __aiter__(self) -> ChildEvents:
         return self
-
-    async def __anext__(self) -> Event:
-        if self._reader is not None:
-            raise trio.BusyResourceError("another task is reading these events; one reads at a time")
-        await trio.lowlevel.checkpoint()
-        while not self._buffer and not self._missed:
-            if self._ended:
-                raise StopAsyncIteration
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
-        if self._missed:
-            missed, self._missed = self._missed, 0
-            raise Lagged(
-                f"{missed} events were missed: the buffer holds {self._buffer.maxlen}; read faster, or subscribe with"
-                " a larger buffer",
-                missed=missed,
-            )
-        return self._buffer.popleft()
-
-    def _stop_waiting(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _put(self, event: Event) -> None:
-        if len(self._buffer) == self._buffer.maxlen:
-            self._missed += 1
-        self._buffer.append(event)
-        self._wake()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        task, self._reader = self._reader, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
 
 
 class Announcer:
@@ -95,7 +53,7 @@ class Announcer:
         while announcer is not None:
             for subscriber in announcer._subscribers:
                 made = made or self._make(event, child, reason, restarts)
-                subscriber._put(made)
+                subscriber._add(made)
             announcer = announcer._above
 
     def _make(self, event: EventName, child: str, reason: str | None, restarts: int) -> Event:

@@ -179,6 +179,13 @@ class Simulation:
             return "running"
         return "restarting" if row.waits_for or row in self.to_come else "undefined"
 
+    def rests(self, row: Row) -> bool:
+        """Whether nothing runs, and no restart is under way that is going to start it."""
+        if self.child(row) != "undefined":
+            return False
+        restarting = [other for other in self.rows if other.waits_for and row in self.group(other)]
+        return row.spec.restart == "temporary" or not restarting
+
     # What it does.
 
     def restart(self, row: Row) -> Work:
@@ -195,17 +202,18 @@ class Simulation:
         elif delays is None:
             yield from self.start_again(row)
         else:
-            self.to_come = [row]
-            yield from self.stop_group(row)
-            self.to_come = []
+            group = self.about_to_restart(row)
+            row.waits_for, row.alarm = "alarm", 0  # of which the number is not known yet
+            yield from self.stop_all(group)
             self.alarms += 1
-            row.waits_for, row.alarm = "alarm", self.alarms
+            row.alarm = self.alarms
             self.said.append(("wait", row.spec.id, row.alarm, row.pause))
 
     def start_again(self, row: Row) -> Work:
         """The child, and with it all others or those after it, unless they are temporary."""
-        self.to_come = [other for other in self.group(row) if other.spec.restart != "temporary"]
-        yield from self.stop_group(row)
+        group = self.about_to_restart(row)
+        self.to_come = [other for other in group if other.spec.restart != "temporary"]
+        yield from self.stop_all(group)
         for other in list(self.to_come):
             if (yield from self.start(other, again=True)) == "error":
                 self.to_come = []
@@ -221,14 +229,18 @@ class Simulation:
             return list(self.rows)
         return self.rows[self.rows.index(row) :]
 
-    def stop_group(self, row: Row) -> Work:
-        """In reversed start order."""
+    def about_to_restart(self, row: Row) -> list[Row]:
+        """The group: whatever else was to restart one of it comes to nothing."""
         group = self.group(row)
         for other in group:
             other.waits_for = None
-        for other in reversed(group):
-            if other.pid:
-                yield from self.stop(other)
+        return group
+
+    def stop_all(self, rows: list[Row]) -> Work:
+        """In reversed start order."""
+        for row in reversed(rows):
+            if row.pid:
+                yield from self.stop(row)
 
     def terminate(self, outcome: str, id: str | None) -> Work:
         """The supervisor itself: its children first, from right to left."""
@@ -237,9 +249,7 @@ class Simulation:
         rows = list(self.rows)
         for row in rows:
             row.waits_for = None
-        for row in reversed(rows):
-            if row.pid:
-                yield from self.stop(row)
+        yield from self.stop_all(rows)
         self.said.append(("end", outcome))
 
     def start(self, row: Row, *, again: bool) -> Work:

@@ -199,11 +199,19 @@ class Pair:
     def _compare_children(self) -> None:
         policy = self.policy
         children = list(policy.children.values())
-        found = [(one.spec.name, policy.status(one), one.restarts, one.ticket) for one in children]
-        lines = zip(self.model.which_children(), self.model.rows, strict=True)
+        found = [
+            (one.spec.name, policy.status(one), policy.rests(one), one.restarts, one.ticket)
+            for one in children
+        ]
         expected = [
-            (id, STATUSES.get(child, child), row.restarts, row.alarm if row.waits_for == "alarm" else 0)
-            for (id, child), row in lines
+            (
+                id,
+                STATUSES.get(status, status),
+                self.model.rests(row),
+                row.restarts,
+                row.alarm if row.waits_for == "alarm" else 0,
+            )
+            for (id, status), row in zip(self.model.which_children(), self.model.rows, strict=True)
         ]
         assert found == expected, self._told(f"{found}, and the model says {expected}")
         supervisors = sum(child.spec.kind == "supervisor" for child in children)
