@@ -196,6 +196,12 @@ class Meter:
         self._price = price
         self._asked: Provider | None = None
         self._series_inside = False
+        self._root: Meter | None = None
+
+    @property
+    def root(self) -> Meter:
+        """The one whose reader all that this one passes on is for."""
+        return self if self._root is None else self._root
 
     @property
     def reports(self) -> bool:
@@ -211,6 +217,7 @@ class Meter:
         """Remember who is asked, so that its usage gets its cost, and only here."""
         self._asked, self._series_inside = provider, False
         if above is not None:
+            self._root = above.root
             above._series_inside = True
             self._price = self._price or above._price
             if above.purse is not None:

@@ -40,7 +40,7 @@ class Inventory:
     @classmethod
     def now(cls) -> Inventory:
         """Look around."""
-        return cls(_tasks(), _threads(), _processes(), _files())
+        return cls(tasks_now(), _threads(), _processes(), _files())
 
     def beyond(self, before: Inventory) -> list[str]:
         """What is here and was not before, in words."""
@@ -90,7 +90,8 @@ def assert_nothing_left(before: Inventory, settling_seconds: float = SETTLING_SE
         raise AssertionError("left behind:\n" + "\n".join(f"- {each}" for each in left))
 
 
-def _tasks() -> Counter[str]:
+def tasks_now() -> Counter[str]:
+    """The names of the tasks of the trio run that goes on here, system tasks among them; none outside of one."""
     try:
         root = trio.lowlevel.current_root_task()
     except RuntimeError:

@@ -2,42 +2,39 @@
 
 A script is an async function without arguments that drives an agent, or anything else, and asserts what it likes. A
 sweep looks at all runs of the engine that are made inside of it, however deep, and asserts of each what has to hold
-whatever happens: see :mod:`alloy_trio.testing`, "Invariants".
+whatever happens.
 """
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar
 
 import attrs
-import trio
-import trio.testing
 
-from alloy_trio._watching import watcher
-from alloy_trio.values import Event, Result
+from alloy_trio.values import AlloyError, ConfigurationError
 
-from ._invariants import result_problems
-from ._leaks import Inventory, assert_nothing_left
-from ._seeded import Clock, run_seeded
+from ._disturbance import Disturbance
+from ._faults import Disturber, planned_faults
+from ._providers_seen import providers_seen
+from ._seeded import Clock
+from ._stepping import NeverEnds
+from ._trial import Ground, Script, Trial
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Script: TypeAlias = Callable[[], Awaitable[object]]
+T = TypeVar("T")
 
 PROMPT_SECONDS = 1.0
 """How long a script may go on after it was cancelled, on its clock: a command that ignores SIGTERM has half a second
 before it is killed, and with the mock clock all that does not wait takes no time."""
 
-MOST_STEPS = 200_000
-"""Steps of a script that are swept before it is taken for one that never ends. Arbitrary."""
-
-STEPS_AFTER_CANCEL = 2_000
-"""Steps that a script may take after its cancel, beyond as many as it had taken before. Arbitrary: what cleans up takes
-a few for each task."""
+LATE_SECONDS = 60.0
+"""How much longer than undisturbed a script may take with a fault in it, beyond the fault itself: the engine's three
+retries wait for up to 7 seconds, or three times for what the vendor asked."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +58,7 @@ class SweepFailure(AssertionError):
     """A sweep found something.
 
     Attributes:
-        at: the smallest step, fault or seed at which it shows.
+        at: the smallest step, number of a fault, or seed at which it shows: what ``only`` or ``seeds`` takes.
     """
 
     def __init__(self, message: str, at: int) -> None:
@@ -81,8 +78,10 @@ def cancel_sweep(
 
     A step is what a task does between two checkpoints at which trio switches; a cancel can become visible nowhere
     else. After each run it is asserted of every run of the engine: its history is valid for every provider, its events
-    are well formed, its usage is no less than was reported, its records are true. And of the script: it ended promptly,
-    and has left no task, thread, process, file or socket.
+    are well formed, its usage is no less than was reported, its records are true. Of each exchange with a provider: it
+    was asked with a valid conversation, and for nothing that its reader had seen a part of. Of providers, tools and the
+    script: none returned when it had got the cancel. And of the script: it ended promptly, and has left no task,
+    thread, process, file or socket.
 
     An exception that the script raises, cancelled or not, is a failure too.
 
@@ -95,177 +94,223 @@ def cancel_sweep(
         prompt_seconds: how long it may go on after its cancel, on its clock.
 
     Raises:
-        SweepFailure: with the smallest step at which something is wrong, what it is, where the script was, and how to
-            run just that.
+        SweepFailure: with the smallest step at which something is wrong, 0 being a run without a cancel; what it is,
+            where the script was, and how to run just that.
     """
-    started = time.perf_counter()
-    runs = results = 0
-    step = 1 if only is None else only
-    while True:
-        run = _Run(script, clock, seed, cancel_before=step, prompt_seconds=prompt_seconds)
-        try:
-            run.perform()
-        except BaseException as error:  # border: what a script raises is what the sweep found
-            if not isinstance(error, Exception | BaseExceptionGroup | _NeverEnds):
-                raise
-            raise SweepFailure(_described(error, run, step, script), step) from error
-        runs += 1
-        results += len(run.seen)
-        if only is not None or not run.cancelled:
-            return SweepReport(
-                runs=runs, steps=run.steps, results=results, seconds=time.perf_counter() - started
-            )
-        step += 1
-        if step > MOST_STEPS:
-            raise SweepFailure(f"the script takes more than {MOST_STEPS} steps; does it end?", step)
+    sweep = _Sweep(script, clock, seed)
+
+    def again(step: int) -> str:
+        return f"cancel_sweep({sweep.name}, only={step})"
+
+    with sweep.goes_on():
+        # First without a cancel: a script that fails by itself is told apart, and its steps are known.
+        first = only or 0
+        plain = Trial(sweep.ground, cancel_before=first, prompt_seconds=prompt_seconds)
+        sweep.perform(plain, first, _cancelled(first), again(first))
+        for step in count(1) if only is None else ():
+            if clock == "mock" and step > plain.steps:
+                break
+            trial = Trial(sweep.ground, cancel_before=step, prompt_seconds=prompt_seconds)
+            sweep.perform(trial, step, _cancelled(step), again(step))
+            if clock == "real" and not trial.cancelled:
+                break  # by a real clock the steps differ from run to run
+    return sweep.report(plain.steps)
 
 
-class _Run:
-    """One run of a script under a sweep.
+def disturb_sweep(
+    script: Callable[[Disturbance], Awaitable[object]],
+    *,
+    seed: int = 0,
+    only: int | None = None,
+) -> SweepReport:
+    """Do something to a script before each of its steps, one run for each: what, the script says.
 
-    Attributes:
-        steps: those it has taken.
-        cancelled: whether the step of the cancel was reached.
-        seen: the runs of the engine in it.
-        where: the tasks at the moment of the cancel, and where they were.
+    For what is to go on afterwards: a request is cancelled, and the agent is asked again. After each run it is asserted
+    what :func:`cancel_sweep` asserts, without a cancel of the script's. It is run with the mock clock.
+
+    Args:
+        script: what to run. It gets the disturbance, and arms it.
+        seed: of the schedule, see :func:`run_seeded`.
+        only: do it before this step alone, to look at one failure.
+
+    Raises:
+        SweepFailure: with the smallest step at which something is wrong, counted from where the script has armed it;
+            what it is, and how to run just that.
     """
-
-    def __init__(
-        self, script: Script, clock: Clock, seed: int, *, cancel_before: int, prompt_seconds: float
-    ) -> None:
-        self.steps = 0
-        self.cancelled = False
-        self.seen: list[tuple[Result, Sequence[Event]]] = []
-        self.where = ""
-        self._script = script
-        self._clock: Clock = clock
-        self._seed = seed
-        self._cancel_before = cancel_before
-        self._prompt_seconds = prompt_seconds
-        self._scope: trio.CancelScope | None = None
-        self._cancelled_at = 0.0
-        self._late = 0.0
-
-    def perform(self) -> None:
-        """Run it, and assert what has to hold.
-
-        Raises:
-            AssertionError: something does not.
-        """
-        before = Inventory.now()
-        stepper = _Stepper(self._step)
-        run_seeded(self._main, stepper, seed=self._seed, clock=self._clock, instruments=(stepper,))
-        assert_nothing_left(before)
-        if self._late > self._prompt_seconds:
-            raise AssertionError(
-                f"it went on for {self._late:.3f} s after it was cancelled, and may for {self._prompt_seconds:g} s"
-            )
-        problems = [
-            f"{result.request_id}: {problem}"
-            for result, events in self.seen
-            for problem in result_problems(result, events)
-        ]
-        if problems:
-            raise AssertionError("\n".join(problems))
-
-    async def _main(self, stepper: _Stepper) -> None:
-        token = watcher.set(lambda result, events: self.seen.append((result, events)))
-        before = Inventory.now()
-        try:
-            with trio.CancelScope() as self._scope, stepper.on():
-                await self._script()
-        finally:
-            if self.cancelled:
-                self._late = trio.current_time() - self._cancelled_at
-            watcher.reset(token)
-        with trio.CancelScope(shield=True):
-            # What a finished task leaves to trio's own is done a step later.
-            await trio.lowlevel.checkpoint()
-            tasks = Inventory.now().tasks - before.tasks
-        if tasks:
-            raise AssertionError(f"tasks are left in a nursery outside of the script: {', '.join(tasks)}")
-
-    def _step(self) -> None:
-        self.steps += 1
-        if self.steps == self._cancel_before and self._scope is not None:
-            self.cancelled = True
-            self._cancelled_at = trio.current_time()
-            self.where = _places()
-            self._scope.cancel(reason="the sweep cancels here")
-        elif self.cancelled and self.steps > 2 * self._cancel_before + STEPS_AFTER_CANCEL:
-            raise _NeverEnds(
-                f"it has taken {self.steps - self._cancel_before} steps since it was cancelled before step "
-                f"{self._cancel_before}; does something swallow trio.Cancelled?"
-            )
+    sweep = _Sweep(script, "mock", seed)  # type: ignore[arg-type]
+    with sweep.goes_on():
+        step = 1 if only is None else only
+        while True:
+            disturbance = Disturbance(step)
+            sweep.ground.script = partial(script, disturbance)
+            trial = Trial(sweep.ground, disturbance=disturbance)
+            again = f"disturb_sweep({sweep.name}, only={step})"
+            sweep.perform(trial, step, f"disturbed before step {step}", again)
+            if only is not None or not disturbance.done:
+                return sweep.report(disturbance.steps)
+            step += 1
 
 
-class _NeverEnds(BaseException):
-    """No Exception: whoever swallows a cancel swallows those as likely."""
+def fault_sweep(
+    script: Script,
+    *,
+    clock: Clock = "mock",
+    seed: int = 0,
+    only: int | None = None,
+    allow: type[BaseException] | tuple[type[BaseException], ...] = AlloyError,
+    late_seconds: float = LATE_SECONDS,
+) -> SweepReport:
+    """Let each exchange with a provider and each execution of a tool go wrong in each way, one run for each.
+
+    The exchanges are those of an undisturbed run: each call of a provider's ``complete`` or ``stream``, whoever makes
+    it; a provider that names others as its ``inner`` makes none itself. Each is refused (no connection, overloaded,
+    429 with a wait, a key that is not right), overloaded with all that come after it, delayed, and broken off at
+    several places (cut, reset, corrupt). Each execution of a tool fails before and after the tool ran, raises what is
+    no ToolError, takes longer than its limit, and is cancelled alone.
+
+    After each run it is asserted what :func:`cancel_sweep` asserts, and that no call was started twice, that nothing
+    was done twice that may be done :func:`once`, and that the script did not take much longer than undisturbed.
+
+    Args:
+        script: what to run. It may raise what is in ``allow``, alone or in groups.
+        clock: as for :func:`cancel_sweep`; delays of the faults are slept on it.
+        seed: of the schedule.
+        only: this fault alone, by its number, to look at one failure.
+        allow: exceptions that a fault may lead to.
+        late_seconds: how much longer it may take, beyond what the fault itself takes.
+
+    Raises:
+        SweepFailure: with the number of the first fault after which something is wrong, 0 being the undisturbed run;
+            what it is, and how to run just that.
+    """
+    sweep = _Sweep(script, clock, seed)
+    allowed = allow if isinstance(allow, tuple) else (allow,)
+    with providers_seen():
+        plain = Trial(sweep.ground)
+        sweep.perform(plain, 0, "undisturbed", f"fault_sweep({sweep.name}, only=0)")
+        for number, planned in enumerate(planned_faults(plain.seen.watched), 1):
+            if only is not None and number != only:
+                continue
+            disturber = Disturber(planned)
+            longest = plain.seconds + late_seconds
+            trial = Trial(sweep.ground, disturber=disturber, allow=allowed, longest_seconds=longest)
+            again = f"fault_sweep({sweep.name}, only={number})"
+            sweep.perform(trial, number, f"fault {number}, {planned}", again)
+    return sweep.report(plain.steps)
 
 
-class _Stepper(trio.abc.Instrument):
-    """Counts the steps of the tasks that a script has started."""
+def schedule_sweep(
+    script: Callable[[], Awaitable[T]],
+    *,
+    seeds: Iterable[int] = range(5000),
+    clock: Clock = "mock",
+    same: Callable[[T], object] | None = None,
+) -> SweepReport:
+    """Run a script under many schedules: in each, trio runs what is ready at the same time in another order.
 
-    def __init__(self, step: Callable[[], None]) -> None:
-        self._step = step
-        self._tasks: set[trio.lowlevel.Task] = set()
+    After each run it is asserted what :func:`cancel_sweep` asserts, without a cancel.
+
+    Args:
+        script: what to run.
+        seeds: one schedule each, see :func:`run_seeded`.
+        clock: ``"mock"``, or ``"real"`` for what waits for processes or sockets; then a seed does not fix all.
+        same: takes what the script returned, and returns what of it must be equal under all schedules.
+
+    Raises:
+        SweepFailure: with the first of the seeds under which something is wrong, what it is, and how to run just that.
+        ConfigurationError: there are no seeds.
+    """
+    sweep = _Sweep(script, clock, 0)
+    name = sweep.name
+    first: tuple[int, object] | None = None
+    trial: Trial | None = None
+    with sweep.goes_on():
+        for seed in seeds:
+            trial = Trial(sweep.ground, seed=seed)
+            again = f"schedule_sweep({name}, seeds=[{seed}])"
+            sweep.perform(trial, seed, f"seed {seed}", again)
+            if same is None:
+                continue
+            returned: Any = trial.returned
+            now = same(returned)
+            if first is None:
+                first = seed, now
+            elif first[1] != now:
+                raise sweep.failure(
+                    trial,
+                    seed,
+                    f"seed {seed}",
+                    f"it came to {_cut(now)}, and with seed {first[0]} to {_cut(first[1])}",
+                    f"schedule_sweep({name}, seeds=[{first[0]}, {seed}], same=…)",
+                )
+    if trial is None:
+        raise ConfigurationError("schedule_sweep got no seeds; write seeds=range(1000)")
+    return sweep.report(trial.steps)
+
+
+class _Sweep:
+    """The runs of one sweep, counted."""
+
+    def __init__(self, script: Script, clock: Clock, seed: int) -> None:
+        self.name = str(getattr(script, "__qualname__", repr(script)))
+        self.ground = Ground(script=script, clock=clock, seed=seed)
+        self._started = time.perf_counter()
+        self._runs = 0
+        self._results = 0
 
     @contextmanager
-    def on(self) -> Iterator[None]:
-        """Count the steps of this task and those below, from its next one on."""
-        task = trio.lowlevel.current_task()
-        self._tasks.add(task)
+    def goes_on(self) -> Iterator[None]:
+        """See providers, and let the garbage collector pass over what was there before: each look at it costs a run."""
+        freezes = not gc.get_freeze_count()
+        if freezes:
+            gc.freeze()
         try:
-            yield
+            with providers_seen():
+                yield
         finally:
-            self._tasks.clear()
+            if freezes:
+                gc.unfreeze()
 
-    def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        """A task belongs to the script if its parent does."""
-        nursery = task.parent_nursery
-        if nursery is not None and nursery.parent_task in self._tasks:
-            self._tasks.add(task)
-
-    def task_exited(self, task: trio.lowlevel.Task) -> None:
-        """It takes no more steps."""
-        self._tasks.discard(task)
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count it."""
-        if task not in self._tasks:
-            return
+    def perform(self, trial: Trial, at: int, what: str, again: str) -> None:
+        """Perform one run; what is wrong becomes a SweepFailure."""
         try:
-            self._step()
-        except _NeverEnds as error:
-            # No cancel ends it and an instrument may not raise: so the task itself gets it instead of what it waits for.
-            thrown: Any = task
-            thrown._next_send_fn, thrown._next_send = task.coro.throw, error
+            trial.perform()
+        except BaseException as error:  # border: what a script raises is what the sweep found
+            if not isinstance(error, Exception | BaseExceptionGroup | NeverEnds):
+                raise
+            raise self.failure(trial, at, what, "\n".join(_words(error)), again) from error
+        self._runs += 1
+        self._results += len(trial.seen.results)
+
+    def failure(self, trial: Trial, at: int, what: str, found: str, again: str) -> SweepFailure:
+        """What was found, in words."""
+        return SweepFailure(f"{self.name}, {what}: {found}{trial.trace()}\nrun just that with {again}", at)
+
+    def report(self, steps: int) -> SweepReport:
+        """What was done."""
+        seconds = time.perf_counter() - self._started
+        return SweepReport(runs=self._runs, steps=steps, results=self._results, seconds=seconds)
 
 
-def _places() -> str:
-    """The tasks of the run, and the line that each is about to go on from."""
-    lines = []
-    root = trio.lowlevel.current_root_task()
-    waiting: list[trio.lowlevel.Task] = [root] if root is not None else []
+def _words(error: BaseException) -> Iterator[str]:
+    """What was raised, groups taken apart; each thing once."""
+    said: dict[str, None] = {}
+    waiting = [error]
     while waiting:
-        task = waiting.pop(0)
-        frames = list(_frames(task))
-        if frames:
-            lines.append(f"  {task.name}: {' < '.join(reversed(frames[-3:]))}")
-        for nursery in task.child_nurseries:
-            waiting.extend(nursery.child_tasks)
-    return "\n".join(lines)
+        each = waiting.pop(0)
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
+        elif type(each) is AssertionError and str(each):
+            said[str(each)] = None
+        else:
+            said[f"{type(each).__name__}: {each}"] = None
+    yield from said
 
 
-def _frames(task: trio.lowlevel.Task) -> Iterable[str]:
-    for frame, line in task.iter_await_frames():
-        module = str(frame.f_globals.get("__name__", "?"))
-        if not module.startswith(("trio.", "contextlib")):
-            yield f"{module}:{line} {frame.f_code.co_name}"
+def _cancelled(step: int) -> str:
+    return f"cancelled before step {step}" if step else "undisturbed"
 
 
-def _described(error: BaseException, run: _Run, step: int, script: Any) -> str:
-    name = getattr(script, "__qualname__", repr(script))
-    what = f"cancelled before step {step}" if run.cancelled else f"not cancelled (it has {run.steps} steps)"
-    where = f"\nthere it was:\n{run.where}" if run.where else ""
-    return f"{name}, {what}: {error}{where}\nrun just that with cancel_sweep({name}, only={step})"
+def _cut(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 500 else f"{shown[:500]}…"

@@ -45,7 +45,8 @@ class Belongings:
     async def aclose(self) -> None:
         """Close everything, last opened first, and remove the private directory. Twice is once.
 
-        *Cancellation*: does not keep anything from being closed; each bounds its own closing.
+        *Cancellation*: does not keep anything from being closed; each bounds its own closing. It is not raised here,
+        where it would take the place of an error that is under way.
         """
         with trio.CancelScope(shield=True):
             try:
@@ -56,4 +57,3 @@ class Belongings:
                     self.private.close()  # nothing to remove, so no thread
                 else:
                     await trio.to_thread.run_sync(self.private.close)
-        await trio.lowlevel.checkpoint_if_cancelled()

@@ -458,3 +458,42 @@ async def test_what_is_no_middleware_is_refused() -> None:
         await run("x", provider=Scripted([]), middleware=[ToolPolicy])  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match="middleware"):
         await run("x", provider=Scripted([]), middleware=[lambda: None])  # type: ignore[list-item]
+
+
+async def test_usage_of_an_answer_that_middleware_did_not_hand_on_is_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    class Slow(Middleware):
+        async def completion(self, request: Any, proceed: Any, run: Any) -> Any:
+            completion = await proceed(request)
+            await trio.sleep(100)
+            return completion
+
+    class Stops(Middleware):
+        async def completion(self, request: Any, proceed: Any, run: Any) -> Any:
+            await proceed(request)
+            raise Halt("seen enough")
+
+    full = await run("x", provider=Scripted(["an answer"]))
+    late = await run("x", provider=Scripted(["an answer"]), middleware=[Slow()], timeout=5)
+    assert (late.status, late.usage) == ("timeout", full.usage)
+    halted = await run("x", provider=Scripted(["an answer"]), middleware=[Stops()])
+    assert (halted.status, halted.usage) == ("halted", full.usage)
+
+
+async def test_an_error_under_way_is_not_lost_in_a_cancelled_run() -> None:
+    class Wrong(BaseException):
+        pass
+
+    @tool
+    async def breaks() -> str:
+        """Break when it is cancelled."""
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            raise Wrong from None
+        return "never"
+
+    with pytest.raises(Wrong):
+        with trio.move_on_after(0.01):
+            await run("x", provider=Scripted([[ToolUse("1", "breaks", {})]]), tools=[breaks])

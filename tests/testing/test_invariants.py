@@ -5,9 +5,16 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from alloy_trio import ConfigurationError, Event, Message, ToolResult, ToolUse, stream, tool
+from alloy_trio import ConfigurationError, Event, Message, ToolResult, ToolUse, Usage, run, stream, tool
 from alloy_trio.providers import Anthropic, Scripted
-from alloy_trio.testing import assert_events_well_formed, assert_valid_history, no_leaks, run_seeded
+from alloy_trio.testing import (
+    assert_events_well_formed,
+    assert_usage_never_falls,
+    assert_valid_history,
+    no_leaks,
+    run_seeded,
+)
+from alloy_trio.testing._invariants import result_problems
 
 
 @tool
@@ -52,6 +59,45 @@ async def test_usage_that_falls_is_found() -> None:
     fallen = attrs.evolve(end, payload={**end.payload, "usage": {**end.payload["usage"], "output_tokens": 0}})
     with pytest.raises(AssertionError, match="usage fell"):
         assert_events_well_formed([*events[:-1], fallen])
+
+
+async def test_usage_is_followed_from_the_turns_to_the_result() -> None:
+    model = Scripted([[ToolUse("1", "double", {"number": 2})], "done"])
+    async with stream("x", provider=model, tools=[double], request_id="r") as stream_:
+        events = [event async for event in stream_]
+    assert_usage_never_falls(events, stream_.result)
+    assert_usage_never_falls([])
+    less = attrs.evolve(stream_.result, usage=Usage(input_tokens=1))
+    with pytest.raises(AssertionError, match=r"run_end says usage was .* and the Result 1 input_tokens"):
+        assert_usage_never_falls(events, less)
+    fallen = attrs.evolve(events[-1], payload={**events[-1].payload, "usage": {"output_tokens": 0}})
+    with pytest.raises(AssertionError, match="usage fell: the turns reported"):
+        assert_usage_never_falls([*events[:-1], fallen])
+
+
+async def test_a_call_that_failed_without_words_is_found() -> None:
+    events = await events_of_a_run()
+    at = next(number for number, event in enumerate(events) if event.event == "tool_end")
+    odd = attrs.evolve(events[at], payload={**events[at].payload, "outcome": "interrupted"})
+    with pytest.raises(AssertionError, match="is interrupted without an error"):
+        assert_events_well_formed([*events[:at], odd, *events[at + 1 :]])
+
+
+async def test_a_failure_that_the_model_took_for_a_result_is_found() -> None:
+    failing = Scripted(
+        [[ToolUse("1", "double", {"number": "two"})], [ToolUse("1", "double", {"number": 2})], "x"]
+    )
+    result = await run("x", provider=failing, tools=[double])
+    assert list(result_problems(result)) == []  # an id that two turns use belongs to each of them
+    told = result.messages[2]
+    block = told.content[0]
+    assert isinstance(block, ToolResult)
+    untold = attrs.evolve(told, content=(attrs.evolve(block, is_error=False),))
+    messages = (*result.messages[:2], untold, *result.messages[3:])
+    assert any(
+        "was not told that it failed" in problem
+        for problem in result_problems(attrs.evolve(result, messages=messages))
+    )
 
 
 def test_a_history_is_judged_for_one_vendor_or_all() -> None:
