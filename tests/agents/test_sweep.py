@@ -22,10 +22,15 @@ from alloy_trio import (
     tool,
 )
 from alloy_trio.providers import Scripted
-from alloy_trio.testing import assert_events_well_formed, assert_valid_history, cancel_sweep
+from alloy_trio.testing import (
+    Disturbance,
+    assert_events_well_formed,
+    assert_valid_history,
+    cancel_sweep,
+    disturb_sweep,
+)
 
 from ._models import Entered
-from ._sweeping import Disturbance, sweep
 
 
 @tool
@@ -257,7 +262,7 @@ def test_the_agent_lives_on_whatever_step_its_request_is_cancelled_at(ask: Ask) 
                 assert published[-1] == again
         assert [model.users for model in models] == [0, 0, 0]
 
-    assert sweep(script) > 60
+    assert disturb_sweep(script).steps > 60
 
 
 def test_who_asks_is_told_at_whatever_step_the_agent_ends() -> None:
@@ -296,7 +301,7 @@ def test_who_asks_is_told_at_whatever_step_the_agent_ends() -> None:
                 await sent.wait()
             assert caught.value.__cause__ is cause
 
-    assert sweep(script) > 30
+    assert disturb_sweep(script).steps > 30
 
 
 def test_a_sub_agent_lives_on_whatever_step_its_caller_is_cancelled_at() -> None:
@@ -324,4 +329,4 @@ def test_a_sub_agent_lives_on_whatever_step_its_caller_is_cancelled_at() -> None
                 assert (await helper.chat("are you there?")).text == "still there"
         assert helper_model.users == 0
 
-    assert sweep(script) > 30
+    assert disturb_sweep(script).steps > 30
