@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Request,
         Responses,
         open_agent,
+        start_agent,
     )
     from .context import Compaction
     from .loop import (
@@ -240,6 +241,7 @@ __all__ = [
     "run",
     "run_supervisor",
     "server_tool",
+    "start_agent",
     "stream",
     "supervisor_child",
     "to_json",
@@ -273,6 +275,7 @@ _HOME = {
     "Responses": "agents",
     "Subscription": "_broadcast",
     "open_agent": "agents",
+    "start_agent": "agents",
     "Approve": "loop",
     "Decision": "loop",
     "Deny": "loop",

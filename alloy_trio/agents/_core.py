@@ -177,7 +177,8 @@ class Core:
         except BaseException as error:
             cancelled, failed = split_cancelled(error)
             if ticket.sent and cancelled is not None:
-                self.requests.pause(self.ended_by(None))  # the life whose task this is, and so before the next begins
+                # The life whose task this is; told now, before the next in line begins.
+                self.requests.pause(self.ended_by(None))
             ticket.error = failed = ticket.error or failed
             if self.supervised and isinstance(failed, Exception) and not isinstance(failed, AlloyError):
                 self.crash = failed

@@ -279,7 +279,8 @@ class Requests:
     async def next_sent(self) -> Ticket | None:
         """Wait for a request that was sent and whose turn it is; None when they are paused."""
         while not self._paused:
-            await trio.lowlevel.checkpoint_if_cancelled()  # also when woken: one that is taken now would be cut
+            # Also when it was woken: a request that is taken in a cancelled life would be cut at once.
+            await trio.lowlevel.checkpoint_if_cancelled()
             if self.running is not None and self.running.sent and not self.running.performed:
                 return self.running
             self._changed = trio.Event()

@@ -1,8 +1,9 @@
 import logging
+from typing import Any
 
 import trio
 
-from alloy_trio import Backoff, open_supervisor, start_agent
+from alloy_trio import Backoff, RunInfo, open_supervisor, start_agent
 from alloy_trio.abc import Middleware
 from alloy_trio.providers import Scripted
 
@@ -12,14 +13,14 @@ logging.disable()  # or see each crash with its traceback
 class Glossary(Middleware):
     """Looks words up in a database that is not always there."""
 
-    async def session(self, proceed, run):
+    async def session(self, proceed: Any, run: RunInfo) -> None:
         print(run.agent_id, "is up")
         try:
             await proceed()
         finally:
             print(run.agent_id, "is down")
 
-    async def completion(self, request, proceed, run):
+    async def completion(self, request: Any, proceed: Any, run: RunInfo) -> Any:
         if "Esperanto" in request.messages[-1].text:
             raise OSError("the glossary is locked")
         return await proceed(request)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 import attrs
 import pytest
@@ -15,216 +14,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import alloy_trio.values as values
+from alloy_trio.testing import strategies
+from alloy_trio.testing.strategies._registered import STRATEGIES
 from alloy_trio.values import (
     AttemptFailed,
-    Audio,
     Block,
-    Completion,
     CompletionRequest,
     ConfigurationError,
     Delta,
-    Document,
     ErrorInfo,
     Event,
-    EventName,
     Image,
     Message,
     Opaque,
-    OpenRound,
     Origin,
-    Result,
-    ServerTool,
     ServerToolResult,
-    ServerToolUse,
-    Session,
     Status,
-    StopReason,
     Text,
-    TextDelta,
-    Thinking,
-    ThinkingDelta,
-    ToolCallRecord,
-    ToolInputDelta,
-    ToolOutcome,
     ToolResult,
-    ToolSpec,
     ToolUse,
     Usage,
-    UsageDelta,
-    Video,
     from_json,
     to_json,
 )
 
-# Any character, lone surrogates too; but no pair of them, which JSON reads as the character it stands for.
-WORDS = st.text(st.characters(exclude_categories=()), max_size=8).filter(
-    lambda text: text == text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-)
-COUNTS = st.integers(min_value=0, max_value=2**70)
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | FLOATS | WORDS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
-    max_leaves=6,
-)
-OBJECTS = st.dictionaries(WORDS, PLAIN, max_size=3)
-EXTRA = st.none() | OBJECTS
-
-
-def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.none() | strategy
-
-
-def several(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
-    return st.lists(strategy, max_size=most).map(tuple)
-
-
-def media(cls: type) -> st.SearchStrategy[Any]:
-    return st.one_of(
-        st.builds(cls, WORDS, data=st.binary(max_size=8), title=maybe(WORDS)),
-        st.builds(cls, WORDS, url=WORDS, title=maybe(WORDS)),
-    )
-
-
-USAGES = st.builds(
+PUBLIC_CLASSES = {
+    each
+    for each in (getattr(values, name) for name in values.__all__)
+    if isinstance(each, type) and attrs.has(each)
+}
+ANY_BLOCK = strategies.blocks()
+ANY_DELTA = strategies.deltas()
+HUGE = st.integers(min_value=0, max_value=2**70)
+NUMBERS = st.builds(
     Usage,
-    input_tokens=COUNTS,
-    cache_read_tokens=COUNTS,
-    cache_write_tokens=COUNTS,
-    output_tokens=COUNTS,
-    reasoning_tokens=COUNTS,
-    cost_cents=maybe(st.decimals(allow_nan=False, allow_infinity=False)),
+    input_tokens=HUGE,
+    output_tokens=HUGE,
+    cost_cents=st.none() | st.decimals(allow_nan=False, allow_infinity=False),
 )
-ORIGINS = st.builds(Origin, WORDS, WORDS)
-ERRORS = st.builds(ErrorInfo, WORDS, WORDS, maybe(COUNTS), maybe(WORDS))
-TEXTS = st.builds(Text, WORDS, several(OBJECTS, 2), extra=EXTRA)
-TOOL_USES = st.builds(ToolUse, WORDS, WORDS, OBJECTS, maybe(WORDS), extra=EXTRA)
-OPAQUES = st.builds(Opaque, WORDS, OBJECTS)
-RESULT_BLOCKS = TEXTS | media(Image) | media(Document)
-BLOCKS: dict[type, st.SearchStrategy[Any]] = {
-    Text: TEXTS,
-    Thinking: st.builds(Thinking, WORDS, maybe(WORDS), maybe(WORDS), extra=EXTRA),
-    ToolUse: TOOL_USES,
-    ToolResult: st.builds(ToolResult, WORDS, WORDS | several(RESULT_BLOCKS), st.booleans()),
-    ServerToolUse: st.builds(ServerToolUse, WORDS, WORDS, OBJECTS, extra=EXTRA),
-    ServerToolResult: st.builds(ServerToolResult, WORDS, PLAIN, is_error=st.booleans(), extra=EXTRA),
-    Image: media(Image),
-    Audio: media(Audio),
-    Video: media(Video),
-    Document: media(Document),
-    Opaque: OPAQUES,
-}
-ANY_BLOCK = st.one_of(*BLOCKS.values())
-MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), several(ANY_BLOCK), maybe(ORIGINS))
-DELTAS: dict[type, st.SearchStrategy[Any]] = {
-    TextDelta: st.builds(TextDelta, WORDS),
-    ThinkingDelta: st.builds(ThinkingDelta, WORDS),
-    ToolInputDelta: st.builds(ToolInputDelta, WORDS, WORDS, WORDS),
-    UsageDelta: st.builds(UsageDelta, USAGES),
-    AttemptFailed: st.builds(AttemptFailed, ERRORS, FLOATS, maybe(WORDS), USAGES),
-}
-ANY_DELTA = st.one_of(*DELTAS.values())
-SPECS = st.builds(
-    ToolSpec, WORDS, WORDS, OBJECTS, st.booleans(), several(WORDS), st.dictionaries(WORDS, WORDS)
-)
-SERVER_TOOLS = st.builds(ServerTool, WORDS, OBJECTS)
-RECORDS = st.builds(
-    ToolCallRecord,
-    id=WORDS,
-    name=WORDS,
-    input=OBJECTS,
-    output=WORDS,
-    error=maybe(WORDS),
-    duration_ms=COUNTS,
-    outcome=st.sampled_from(get_args(ToolOutcome)),
-    start_seq=maybe(COUNTS),
-    end_seq=maybe(COUNTS),
-    data=PLAIN,
-)
-TIMES = st.datetimes(timezones=st.just(UTC))
-OPEN_ROUNDS = st.builds(OpenRound, MESSAGES, several(st.builds(ToolResult, WORDS, WORDS)))
 PUBLIC: dict[Any, st.SearchStrategy[Any]] = {
-    **BLOCKS,
-    **DELTAS,
+    **{kind: st.from_type(kind) for kind in STRATEGIES if kind in PUBLIC_CLASSES},
+    Usage: strategies.usages() | NUMBERS,
     Block: ANY_BLOCK,
     Delta: ANY_DELTA,
-    Origin: ORIGINS,
-    Usage: USAGES,
-    ErrorInfo: ERRORS,
-    Message: MESSAGES,
-    ToolSpec: SPECS,
-    ServerTool: SERVER_TOOLS,
-    ToolCallRecord: RECORDS,
-    OpenRound: OPEN_ROUNDS,
-    CompletionRequest: st.builds(
-        CompletionRequest,
-        several(MESSAGES),
-        tools=several(SPECS),
-        server_tools=several(SERVER_TOOLS),
-        system=maybe(WORDS),
-        max_tokens=maybe(COUNTS),
-        tool_choice=maybe(WORDS),
-        output_schema=maybe(OBJECTS),
-    ),
-    Completion: st.builds(
-        Completion, MESSAGES, st.sampled_from(get_args(StopReason)), USAGES, WORDS, maybe(WORDS), USAGES
-    ),
-    Result: st.builds(
-        Result,
-        text=WORDS,
-        messages=several(MESSAGES),
-        usage=USAGES,
-        tool_calls=several(RECORDS),
-        status=st.sampled_from(get_args(Status)),
-        turns=COUNTS,
-        stop_reason=maybe(WORDS),
-        error=maybe(ERRORS),
-        pending=several(TOOL_USES),
-        open_round=maybe(OPEN_ROUNDS),
-        request_id=WORDS,
-        correlation_id=WORDS,
-    ),
-    Session: st.builds(
-        Session,
-        id=WORDS,
-        messages=several(MESSAGES),
-        usage=USAGES,
-        metadata=OBJECTS,
-        created_at=TIMES,
-        updated_at=TIMES,
-    ),
-    Event: st.builds(
-        Event,
-        event=st.sampled_from(get_args(EventName)),
-        seq=COUNTS,
-        correlation_id=WORDS,
-        turn=COUNTS,
-        ts_ms=COUNTS,
-        payload=PLAIN,
-        parent_id=maybe(WORDS),
-    ),
-    tuple[Message, ...]: several(MESSAGES),
-    tuple[Block, ...]: several(ANY_BLOCK),
-    tuple[Delta, ...]: several(ANY_DELTA),
-    tuple[Event, ...]: several(
-        st.builds(
-            Event,
-            event=st.just("run_end"),
-            seq=COUNTS,
-            correlation_id=WORDS,
-            turn=COUNTS,
-            ts_ms=COUNTS,
-            payload=PLAIN,
-        )
-    ),
+    tuple[Message, ...]: strategies.histories(),
+    tuple[Block, ...]: st.lists(ANY_BLOCK, max_size=3).map(tuple),
+    tuple[Delta, ...]: st.lists(ANY_DELTA, max_size=3).map(tuple),
+    tuple[Event, ...]: strategies.event_streams(),
 }
 
 
 def test_every_public_value_is_covered_here() -> None:
-    named = [getattr(values, name) for name in values.__all__]
-    public = {each for each in named if isinstance(each, type) and attrs.has(each)}
-    assert len(public) > 20
-    assert public - PUBLIC.keys() == set()
+    assert len(PUBLIC_CLASSES) > 20
+    assert PUBLIC_CLASSES - PUBLIC.keys() == set()
 
 
 @pytest.mark.parametrize("kind", PUBLIC, ids=str)
