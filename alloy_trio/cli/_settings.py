@@ -225,7 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--system", metavar="TEXT", help="the system prompt")
     add("--dir", metavar="DIR", default=".", help="the working directory of the tools (default: this one)")
     add("--max-turns", metavar="N", type=whole, default=25, help="model calls at most (default: %(default)s)")
-    budget = "what a request may cost, in US cents, as 12.5; a model whose price is not known is then not asked"
+    budget = (
+        "what a request may cost, in US cents, as 12.5; a model whose price is not known is then not asked"
+    )
     add("--max-budget-cents", metavar="CENTS", type=_cents, help=budget)
     add("--until-tool", metavar="NAME", help="go on until this tool was called successfully")
     add("--timeout", metavar="SECONDS", type=seconds, help="for the whole request")

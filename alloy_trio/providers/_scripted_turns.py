@@ -187,7 +187,9 @@ def unexpected(expected: Expectation, got: CompletionRequest, number: int) -> st
 def _is_part(part: object, *, alone: bool) -> bool:
     if isinstance(part, int | float):
         return alone and not isinstance(part, bool) and math.isfinite(part) and part >= 0
-    return isinstance(part, str | TextDelta | ThinkingDelta | ToolInputDelta) or hasattr(part, "__attrs_attrs__")
+    return isinstance(part, str | TextDelta | ThinkingDelta | ToolInputDelta) or hasattr(
+        part, "__attrs_attrs__"
+    )
 
 
 def _named(part: Any, named: Callable[[Block], Block]) -> Delta | Block:

@@ -261,7 +261,7 @@ async def test_a_paused_run_has_run_what_could_run() -> None:
         (Approve(), "erased a", "completed"),
         (Deny("never"), "never", "blocked"),
         (Edit({"name": "b"}), "erased b", "completed"),
-        (Edit({"nome": "b"}), "", "not_started"),
+        (Edit({"who": "b"}), "", "not_started"),
     ],
 )
 async def test_a_paused_run_goes_on_elsewhere(decision: Any, output: str, outcome: str) -> None:
