@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import attrs
 import pytest
@@ -31,7 +31,7 @@ from alloy_trio.providers import (
     record,
     replay,
 )
-from alloy_trio.testing import no_leaks
+from alloy_trio.testing import no_leaks, strategies
 from alloy_trio.values import (
     AuthenticationFailed,
     Completion,
@@ -44,22 +44,12 @@ from alloy_trio.values import (
     RateLimited,
     RemoteError,
     ServerFault,
-    StopReason,
     TextDelta,
     ToolResult,
     ToolUse,
     TransportError,
     Usage,
     UsageDelta,
-)
-
-from ..values.test_convert import (  # noqa: TID252 - what JSON can hold is recorded, so one table has all kinds of it
-    ANY_DELTA,
-    MESSAGES,
-    PUBLIC,
-    USAGES,
-    WORDS,
-    maybe,
 )
 
 ASKED = CompletionRequest((Message.user("one two three"),))
@@ -138,10 +128,8 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in read(file).decode().splitlines()]
 
 
-REQUESTS = PUBLIC[CompletionRequest]
-COMPLETIONS = st.builds(
-    Completion, MESSAGES, st.sampled_from(get_args(StopReason)), USAGES, WORDS, maybe(WORDS), USAGES
-)
+WORDS = strategies.texts()
+REQUESTS = strategies.completion_requests()
 KINDS = [RemoteError, *RemoteError.__subclasses__()]
 
 
@@ -149,20 +137,21 @@ KINDS = [RemoteError, *RemoteError.__subclasses__()]
 def errors(draw: st.DrawFn) -> RemoteError:
     error: RemoteError = draw(st.sampled_from(KINDS))(
         draw(WORDS),
-        status=draw(maybe(st.integers(100, 599))),
-        request_id=draw(maybe(WORDS)),
-        retry_after=draw(maybe(st.floats(0, 1e6))),
+        status=draw(st.none() | st.integers(100, 599)),
+        request_id=draw(st.none() | WORDS),
+        retry_after=draw(st.none() | st.floats(0, 1e6)),
         transient=draw(st.booleans()),
-        provider=draw(maybe(WORDS)),
+        provider=draw(st.none() | WORDS),
     )
-    error.usage = draw(USAGES)
+    error.usage = draw(strategies.usages())
     return error
 
 
 @settings(max_examples=50)
 @given(
     st.lists(
-        st.tuples(REQUESTS, st.lists(st.lists(ANY_DELTA, min_size=1, max_size=3), max_size=3)), max_size=3
+        st.tuples(REQUESTS, st.lists(st.lists(strategies.deltas(), min_size=1, max_size=3), max_size=3)),
+        max_size=3,
     ),
     st.data(),
     st.booleans(),
@@ -172,7 +161,7 @@ def test_what_is_recorded_is_replayed(
 ) -> None:
     """Every kind of request, delta, completion and error; equal requests in their order."""
     file = tmp_path_factory.mktemp("recorded") / "run.jsonl"
-    providers = [Said(pieces, data.draw(COMPLETIONS | errors())) for _, pieces in asked]
+    providers = [Said(pieces, data.draw(strategies.completions() | errors())) for _, pieces in asked]
 
     async def main() -> None:
         seen = []
