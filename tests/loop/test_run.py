@@ -37,6 +37,7 @@ from alloy_trio import (
 )
 from alloy_trio.abc import DeltaSink, Provider
 from alloy_trio.providers import Scripted
+from alloy_trio.testing import Disturbance, disturb_sweep
 from alloy_trio.wire import problems
 
 
@@ -431,18 +432,6 @@ def test_the_typed_options_are_the_real_ones() -> None:
 # --- Cancel at every checkpoint. ---------------------------------------------------------------------------
 
 
-class CancelAt(trio.abc.Instrument):
-    """Cancels a scope when the task that is watched takes its k-th step."""
-
-    def __init__(self, scope: trio.CancelScope, step: int) -> None:
-        self.scope, self.step, self.seen = scope, step, 0
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.seen += 1
-        if self.seen == self.step:
-            self.scope.cancel()
-
-
 SCRIPT = [
     [
         Text("one"),
@@ -455,37 +444,31 @@ SCRIPT = [
 ]
 
 
-async def test_a_cancel_at_any_step_leaves_a_valid_history_and_whole_events(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    step, finished = 0, False
+def test_a_cancel_at_any_step_leaves_a_valid_history_and_whole_events() -> None:
     statuses = set()
-    while not finished:
-        step += 1
+
+    async def script(disturbance: Disturbance) -> None:
         with trio.CancelScope() as scope:
-            instrument = CancelAt(scope, step)
-            trio.lowlevel.add_instrument(instrument)
+            disturbance.arm(scope.cancel)
             reported = 0
             seen: list[Event] = []
-            events = None
-            try:
-                async with stream("go", provider=Scripted(SCRIPT), tools=[double, sleepy, broken]) as events:
-                    async for event in events:
-                        seen.append(event)
-                        if event.event == "turn_end":
-                            reported += event.payload["usage"]["output_tokens"]
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-        finished = not scope.cancel_called
-        if events is None:
-            continue
+            opened = None
+            async with stream("go", provider=Scripted(SCRIPT), tools=[double, sleepy, broken]) as events:
+                opened = events
+                async for event in events:
+                    seen.append(event)
+                    if event.event == "turn_end":
+                        reported += event.payload["usage"]["output_tokens"]
+        disturbance.disarm()
+        if opened is None:
+            return
         if scope.cancel_called and not scope.cancelled_caught:
             assert seen[-1].event == "run_end"
-        seen += [event async for event in events]
+        seen += [event async for event in opened]
         if not seen:
-            continue
+            return
         check_events(seen)
-        result = events.result
+        result = opened.result
         statuses.add(result.status)
         assert result.error is None
         assert problems(result.messages) == ()
@@ -508,7 +491,8 @@ async def test_a_cancel_at_any_step_leaves_a_valid_history_and_whole_events(
         # The next request works with what is left.
         again = await run("again", provider=Scripted(["fine"]), messages=result.messages)
         assert again.text == "fine"
-    assert step > 20
+
+    assert disturb_sweep(script).steps > 20
     assert statuses == {"cancelled", "completed"}
 
 

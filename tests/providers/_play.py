@@ -144,15 +144,3 @@ class Ledger:
     def total(self, error: RemoteError) -> int:
         """What everything used, after a call that raised."""
         return (self.failed + error.usage).output_tokens
-
-
-class CancelAt(trio.abc.Instrument):
-    """Cancels a scope at the k-th step that any task takes."""
-
-    def __init__(self, scope: trio.CancelScope, step: int) -> None:
-        self.scope, self.step, self.seen = scope, step, 0
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.seen += 1
-        if self.seen == self.step:
-            self.scope.cancel(reason="the sweep's turn")

@@ -23,8 +23,9 @@ from alloy_trio import (
     stream,
 )
 from alloy_trio.providers import Fallback, Retry, Scripted
+from alloy_trio.testing import Disturbance, disturb_sweep
 
-from ._play import ASK, CancelAt, Ledger, Play, answer, failing, used
+from ._play import ASK, Ledger, Play, answer, failing, used
 
 
 async def test_the_next_is_asked_whatever_the_error_and_the_answer_names_who_gave_it() -> None:
@@ -204,26 +205,21 @@ def test_usage_is_counted_once_however_retries_and_fallbacks_are_nested(
     assert trio.run(in_a_run, clock=trio.testing.MockClock(autojump_threshold=0)) == expected
 
 
-async def test_a_cancel_at_any_step_leaves_nothing_open(autojump_clock: trio.testing.MockClock) -> None:
-    step, finished = 0, False
-    while not finished:
-        step += 1
+def test_a_cancel_at_any_step_leaves_nothing_open() -> None:
+    async def script(disturbance: Disturbance) -> None:
         first = Play([UsageDelta(used(1)), 1.0, failing(Overloaded("x"), 2)])
         second = Play([1.0, TextDelta("x"), answer(tokens=5)])
         ledger = Ledger()
         with trio.CancelScope() as scope:
-            instrument = CancelAt(scope, step)
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                async with Fallback(first, second) as provider:
-                    await provider.stream(ASK, ledger)
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-        finished = not scope.cancel_called
+            disturbance.arm(scope.cancel)
+            async with Fallback(first, second) as provider:
+                await provider.stream(ASK, ledger)
+        disturbance.disarm()
         assert [(play.entered, play.running) for play in (first, second)] == [(0, 0), (0, 0)]
         if second.asked:
             assert ledger.failed == used(2)
-    assert step > 5
+
+    assert disturb_sweep(script).steps > 5
 
 
 def test_what_is_no_provider_is_told() -> None:

@@ -27,8 +27,9 @@ from alloy_trio import (
 )
 from alloy_trio.abc import DeltaSink
 from alloy_trio.providers import Hedge, Retry, Scripted
+from alloy_trio.testing import Disturbance, disturb_sweep
 
-from ._play import ASK, CancelAt, Ledger, Play, answer, failing, used
+from ._play import ASK, Ledger, Play, answer, failing, used
 
 
 async def ask(provider: Hedge, ledger: Ledger, *, streaming: bool = True) -> Any:
@@ -362,22 +363,17 @@ def test_what_both_used_is_counted_once_and_only_the_winner_is_heard(
         assert [play.running for play in plays] == [0, 0]
 
 
-async def test_a_cancel_at_any_step_leaves_nothing_of_either(autojump_clock: trio.testing.MockClock) -> None:
-    step, finished = 0, False
-    while not finished:
-        step += 1
-        first = Play([UsageDelta(used(1)), 5.0, TextDelta("x"), answer()])
-        second = Play([UsageDelta(used(2)), 2.0, TextDelta("x"), 1.0, answer()])
+def test_a_cancel_at_any_step_leaves_nothing_of_either() -> None:
+    async def script(disturbance: Disturbance) -> None:
+        first = Play([UsageDelta(used(1)), 5.0, TextDelta("x"), answer(tokens=1)])
+        second = Play([UsageDelta(used(2)), 2.0, TextDelta("x"), 1.0, answer(tokens=2)])
         ledger = Ledger()
         with trio.CancelScope() as scope:
-            instrument = CancelAt(scope, step)
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                await ask(Hedge(first, second, after=1), ledger)
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-        finished = not scope.cancel_called
+            disturbance.arm(scope.cancel)
+            await ask(Hedge(first, second, after=1), ledger)
+        disturbance.disarm()
         assert [(play.entered, play.running) for play in (first, second)] == [(0, 0), (0, 0)]
         if ledger.text:
             assert ledger.current == used(3)
-    assert step > 10
+
+    assert disturb_sweep(script).steps > 10

@@ -28,8 +28,9 @@ from alloy_trio import (
 from alloy_trio.abc import Provider
 from alloy_trio.providers import Fallback, OpenAICompatible, RateLimit, Retry, Scripted
 from alloy_trio.providers._allowances import headers_arrived
+from alloy_trio.testing import Disturbance, disturb_sweep
 
-from ._play import ASK, CancelAt, Ledger, Play, answer, failing, used
+from ._play import ASK, Ledger, Play, answer, failing, used
 
 
 def asking(text: str = "go", max_tokens: int | None = 0) -> CompletionRequest:
@@ -471,22 +472,17 @@ def test_whatever_happens_order_and_limit_hold_and_the_queue_is_empty_at_the_end
     assert places == sorted(places)
 
 
-async def test_a_cancel_at_any_step_leaves_an_empty_queue(autojump_clock: trio.testing.MockClock) -> None:
-    step, finished = 0, False
-    while not finished:
-        step += 1
+def test_a_cancel_at_any_step_leaves_an_empty_queue() -> None:
+    async def script(disturbance: Disturbance) -> None:
         provider = RateLimit(Play(*[[1.0, answer()]] * 4), requests_per_minute=2)
         with trio.CancelScope() as scope:
-            instrument = CancelAt(scope, step)
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                async with provider, trio.open_nursery() as nursery:
-                    for _ in range(4):
-                        nursery.start_soon(provider.complete, ASK)
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-        finished = not scope.cancel_called
+            disturbance.arm(scope.cancel)
+            async with provider, trio.open_nursery() as nursery:
+                for _ in range(4):
+                    nursery.start_soon(provider.complete, ASK)
+        disturbance.disarm()
         statistics = provider.statistics()
         assert (statistics.waiting, statistics.running) == (0, 0)
         assert statistics.requests_last_minute <= 2
-    assert step > 15
+
+    assert disturb_sweep(script).steps > 15

@@ -25,8 +25,9 @@ from alloy_trio import (
 )
 from alloy_trio._seed import seeded
 from alloy_trio.providers import Fallback, Hedge, RateLimit, Retry, Scripted
+from alloy_trio.testing import Disturbance, disturb_sweep
 
-from ._play import ASK, CancelAt, Ledger, Play, answer, failing, used
+from ._play import ASK, Ledger, Play, answer, failing, used
 
 
 async def test_a_transient_error_is_tried_again_and_reported(autojump_clock: trio.testing.MockClock) -> None:
@@ -263,27 +264,20 @@ async def in_a_run(play: Play, max_retries: int, streaming: bool) -> int:
         return -1 if error.result is None else error.result.usage.output_tokens
 
 
-async def test_a_cancel_at_any_step_counts_what_was_reported_and_leaves_nothing(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    step, finished = 0, False
-    while not finished:
-        step += 1
+def test_a_cancel_at_any_step_counts_what_was_reported_and_leaves_nothing() -> None:
+    async def script(disturbance: Disturbance) -> None:
         play = Play(
             [UsageDelta(used(1)), failing(Overloaded("x"), 2)],
             [UsageDelta(used(3)), TextDelta("x"), 1.0, answer(tokens=5)],
         )
         ledger = Ledger()
         with trio.CancelScope() as scope:
-            instrument = CancelAt(scope, step)
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                async with Retry(play) as provider:
-                    await provider.stream(ASK, ledger)
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-        finished = not scope.cancel_called
+            disturbance.arm(scope.cancel)
+            async with Retry(play) as provider:
+                await provider.stream(ASK, ledger)
+        disturbance.disarm()
         assert (play.entered, play.running) == (0, 0)
         if len(play.asked) == 2:
             assert ledger.failed == used(2)
-    assert step > 5
+
+    assert disturb_sweep(script).steps > 5

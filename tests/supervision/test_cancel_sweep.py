@@ -6,28 +6,14 @@ import logging
 
 import pytest
 import trio
-import trio.testing
 
 from alloy_trio.supervision import Backoff, ChildSpec, open_supervisor, supervisor_child
+from alloy_trio.testing import Disturbance, disturb_sweep
 
 from ._children import Boom, Stage
 
 
-class CancelAt(trio.abc.Instrument):
-    """Cancels a scope before the step of this number, whichever task makes it."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.steps = 0
-        self.scope = trio.CancelScope()
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.steps += 1
-        if self.steps == self.step:
-            self.scope.cancel()
-
-
-async def life(stage: Stage, instrument: CancelAt) -> None:
+async def life(stage: Stage, disturbance: Disturbance) -> None:
     """A supervisor to which much happens."""
 
     async def crashes(*, task_status: trio.TaskStatus[None]) -> None:
@@ -42,7 +28,8 @@ async def life(stage: Stage, instrument: CancelAt) -> None:
 
     low = supervisor_child("low", [*stage.specs("bc"), ChildSpec("crashes", crashes)], strategy="one_for_all")
     backoff = Backoff(first_seconds=0.1, jitter=0.0)
-    with instrument.scope:
+    with trio.CancelScope() as scope:
+        disturbance.arm(scope.cancel)
         async with open_supervisor([stage.spec("a"), low], backoff=backoff) as supervisor:
             await supervisor.start(stage.spec("d"))
             await supervisor.terminate("a")
@@ -53,19 +40,17 @@ async def life(stage: Stage, instrument: CancelAt) -> None:
 
 def test_a_cancel_at_any_step_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "alloy_trio.supervision")
-    step = 0
-    while True:
-        step += 1
-        stage, instrument = Stage(), CancelAt(step)
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        trio.run(life, stage, instrument, clock=clock, instruments=[instrument])
+
+    async def script(disturbance: Disturbance) -> None:
+        stage = Stage()
+        await life(stage, disturbance)
+        disturbance.disarm()
         running: list[str] = []
         for entry in stage.log:
             if entry.startswith("+"):
                 running.append(entry[1:])
             else:
                 running.remove(entry[1:])
-        assert running == [], f"cancelled before step {step}"
-        if not instrument.scope.cancel_called:
-            break
-    assert step > 100
+        assert running == []
+
+    assert disturb_sweep(script).steps > 80
