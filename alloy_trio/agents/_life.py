@@ -142,7 +142,8 @@ class Living:
         if options.middleware:
             from alloy_trio.loop import session_around
 
-            await session_around(live, agent=self._core.owner, options=options)
+            budget = None if self._core.budget is None else self._core.budget.view
+            await session_around(live, agent=self._core.owner, options=options, budget=budget)
         else:
             await live()
 

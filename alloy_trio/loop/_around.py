@@ -140,8 +140,10 @@ def _laid_around_call(
     return around
 
 
-async def session_around(live: Callable[[], Awaitable[None]], *, agent: Owner, options: Options) -> None:
-    """An agent's life, with its middleware's sessions around it."""
+async def session_around(
+    live: Callable[[], Awaitable[None]], *, agent: Owner, options: Options, budget: Any = None
+) -> None:
+    """An agent's life, with its middleware's sessions around it; ``budget`` is what the agent may spend, or None."""
 
     def info() -> RunInfo:
         return RunInfo(
@@ -150,7 +152,7 @@ async def session_around(live: Callable[[], Awaitable[None]], *, agent: Owner, o
             turn=0,
             context=options.context,
             usage=agent.usage,
-            budget=None,
+            budget=budget,
             deadline=trio.current_effective_deadline(),
         )
 

@@ -343,3 +343,17 @@ async def test_a_result_is_a_value_of_the_conversation(autojump_clock: trio.test
     async with open_agent(provider=Model(), messages=[Message.user("x")]) as agent:
         result: Result = await agent.chat("y")
         assert agent.messages == result.messages
+
+
+async def test_the_session_is_told_of_the_budget(autojump_clock: trio.testing.MockClock) -> None:
+    seen: list[Any] = []
+
+    class Looks(Middleware):
+        async def session(self, proceed: Any, run: Any) -> None:
+            seen.append(run.budget.remaining_tokens)
+            await proceed()
+            seen.append(run.budget.remaining_tokens)
+
+    async with open_agent(provider=Scripted(["fine"]), middleware=[Looks()], max_total_tokens=10_000) as agent:
+        result = await agent.chat("a")
+    assert seen == [10_000, 10_000 - result.usage.total_tokens]
