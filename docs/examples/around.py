@@ -30,7 +30,7 @@ async def main() -> None:
     hedge = Hedge(Scripted([think_long]), Scripted(["quick enough"]), after=2)
     started = trio.current_time()
     result = await alloy_trio.run("Hello", provider=hedge)
-    print(result.text, "in", trio.current_time() - started, "seconds")
+    print(result.text, "in", round(trio.current_time() - started, 3), "seconds")
 
 
 trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
