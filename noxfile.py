@@ -190,6 +190,13 @@ def supervision(session: nox.Session) -> None:
 
 
 @nox.session
+def proofs(session: nox.Session) -> None:
+    """The long share of the loop's sweeps and of the testing kit's own tests; takes a quarter of an hour."""
+    session.install(".[testing]", *group("tests"))
+    session.run("pytest", "tests/loop", "tests/testing", *session.posargs, env={"ALLOY_TRIO_FULL": "1"})
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and report the lines and branches that none of them reached."""
     session.install(".[testing]", *group("coverage"))
