@@ -188,6 +188,7 @@ def test_a_reference_to_nothing_but_itself_ends() -> None:
         {"required": [1]},
         {"patternProperties": []},
         {"patternProperties": {"(": {}}},
+        {"prefixItems": []},
         {"uniqueItems": 1},
         {"minItems": -1},
         {"maxLength": 1.5},
