@@ -119,19 +119,15 @@ class TestKilled:
         assert marked(token) == []
         assert await run("exit 3", belongings) == [3]
 
-    async def test_both_by_what_then_hides_is_beyond_reach(self, belongings: Belongings) -> None:
-        # So that the documentation does not claim more: this takes a sandbox.
+    async def test_both_by_what_then_hides_ends_the_call_all_the_same(self, belongings: Belongings) -> None:
+        # What hides may escape, and may be found: that takes a sandbox, as the documentation says.
         token = mark()
         hides = f"(exec setsid sleep {token} > /dev/null 2>&1) & "
         hidden = "until [ \"$(cut -d ' ' -f 6 /proc/$!/stat)\" = $! ]; do :; done; "
         command = f"{hides}{hidden}kill -9 {ROOT} $PPID"
         try:
             assert await run(command, belongings) == [-signal.SIGKILL]
-            # While it becomes `sleep` it has no command line.
-            with trio.move_on_after(10):
-                while not marked(token):  # noqa: ASYNC110 - another program's doing, nothing tells us
-                    await trio.sleep(0.01)
-            assert len(marked(token)) == 1
+            assert await run("exit 3", belongings) == [3]
         finally:
             for pid in marked(token):
                 os.kill(pid, signal.SIGKILL)
