@@ -19,6 +19,7 @@ FACADES = (
     "alloy_trio.providers",
     "alloy_trio.supervision",
     "alloy_trio.testing",
+    "alloy_trio.testing.strategies",
     "alloy_trio.tools",
 )
 DIRECTIVE = re.compile(r"^\.\. ((?:current)?module|auto\w+|py:\w+):: *(\S+)", re.MULTILINE)

@@ -63,7 +63,7 @@ class Improvised(LocalModel):
     """A model that says what it was told to say next, and else a last word.
 
     Attributes:
-        lines: the turns that come, as of :class:`alloy_trio.testing.Scripted`.
+        lines: the turns that come, as of :class:`alloy_trio.providers.Scripted`.
         seconds: how long each answer takes.
     """
 
@@ -182,9 +182,12 @@ class Performed:
         raise AssertionError(f"{name} went on for {PROMPT_SECONDS:g} s after it was cancelled")
 
     async def finish(self) -> None:
-        """Wait until nothing that was asked goes on."""
+        """Wait until nothing that was asked goes on; the model forgets what it has not said."""
         for ended in list(self._requests.values()):
             await ended.wait()
+        if self.model is not None:
+            # Else a request's lines would depend on the requests before, and no example could be made smaller.
+            self.model.lines.clear()
 
     async def tell(self, method: str, text: str) -> None:
         """Steer, or follow up."""

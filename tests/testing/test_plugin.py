@@ -232,20 +232,18 @@ def test_a_suite_that_does_not_use_it_loads_nothing_of_it(tmp_path: Path) -> Non
         import sys
 
         def test_nothing():
-            loaded = [name for name in sys.modules if name.partition(".")[0] in ("alloy_trio", "trio", "attr", "hypothesis")]
-            assert loaded == ["alloy_trio", "alloy_trio.testing", "alloy_trio.testing.plugin"]
+            ours = ("alloy_trio", "trio", "attr", "hypothesis")
+            loaded = [name for name in sys.modules if name.partition(".")[0] in ours]
+            assert loaded in ([], ["alloy_trio", "alloy_trio.testing", "alloy_trio.testing.plugin"])
 
         def test_a_comparison_fails():
             assert [1, 2] == [1, 3]
     """
     plain, loaded = (pytest_run(tmp_path, code, *options) for options in ((), PLUGIN))
     assert outcomes(loaded) == {"test_nothing": ["PASSED"], "test_a_comparison_fails": ["FAILED"]}
-    told = [
-        re.sub(r"(?s).*test_a_comparison_fails ___|in [0-9.]+s.*", "", done.stdout)
-        for done in (plain, loaded)
-    ]
-    assert "At index 1 diff: 2 != 3" in told[1]
-    assert told[0].split("test_nothing")[-1][:200] != ""  # it ran at all
+    told = [re.sub(r" in [0-9.]+s ", " ", done.stdout) for done in (plain, loaded)]
+    assert "At index 1 diff: 2 != 3" in told[0]
+    assert told[0] == told[1]
 
 
 def test_names_of_fixtures_and_markers_are_its_own(tmp_path: Path) -> None:
@@ -261,10 +259,6 @@ def test_names_of_fixtures_and_markers_are_its_own(tmp_path: Path) -> None:
 
 
 # --- the words --------------------------------------------------------------------------------------------
-
-
-def said(*changes: str) -> list[str]:
-    return list(changes)
 
 
 HELLO = Message.user("Hello.")

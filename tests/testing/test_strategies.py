@@ -40,6 +40,9 @@ async def weather(city: str, days: int = 1) -> str:
     return f"{city}: sun for {days} days"
 
 
+NOTHING = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+
+
 def shrunk(strategy: Any, holds: Any = lambda _: True) -> Any:
     return find(strategy, holds, settings=settings(max_examples=500, database=None, derandomize=True))
 
@@ -78,7 +81,7 @@ def test_annotations_are_enough(message: Message, event: Event, error: RemoteErr
         (strategies.histories(), (Message.user("Hello."),)),
         (strategies.tool_uses(), ToolUse("", "", {})),
         (strategies.usages(), values.Usage()),
-        (strategies.tool_schemas(), {"type": "object", "properties": {}, "required": [], "additionalProperties": False}),
+        (strategies.tool_schemas(), NOTHING),
         (strategies.scripts(), ["So it is."]),
         (strategies.inputs(weather.input_schema), {"city": ""}),
         (strategies.deltas(), values.TextDelta("")),
@@ -181,18 +184,26 @@ def test_invalid_inputs_are_objects_that_do_not_fit(given: tuple[Any, Any]) -> N
     assert not jsonschema.Draft202012Validator(schema).is_valid(value)
 
 
+TREE = {"$ref": "#/$defs/tree"}
+
+
+def one(name: str, schema: Any, **more: Any) -> dict[str, Any]:
+    """The schema of an object with one property."""
+    return {"type": "object", "properties": {name: schema}, "required": [name], **more}
+
+
 @pytest.mark.parametrize(
     "schema",
     [
-        {"type": "object", "properties": {"n": {"type": "integer", "exclusiveMinimum": 3, "maximum": 5}}, "required": ["n"]},
-        {"type": "object", "properties": {"n": {"type": "number", "minimum": 0.2, "exclusiveMaximum": 0.3}}, "required": ["n"]},
-        {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 7, "minimum": 8}}, "required": ["n"]},
-        {"type": "object", "properties": {"p": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "null"}], "items": False, "minItems": 2}}, "required": ["p"]},
-        {"type": "object", "properties": {"u": {"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 2}}, "required": ["u"]},
-        {"type": "object", "properties": {"r": {"type": "string", "pattern": "^a+$"}}, "required": ["r"]},
-        {"type": "object", "properties": {"t": {"$ref": "#/$defs/tree"}}, "required": ["t"], "$defs": {"tree": {"type": "object", "properties": {"of": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}, "required": ["of"], "additionalProperties": False}}},
+        one("n", {"type": "integer", "exclusiveMinimum": 3, "maximum": 5}),
+        one("n", {"type": "number", "minimum": 0.2, "exclusiveMaximum": 0.3}),
+        one("n", {"type": "integer", "multipleOf": 7, "minimum": 8}),
+        one("p", {"type": "array", "prefixItems": [{"type": "string"}, True], "items": False, "minItems": 2}),
+        one("u", {"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 2}),
+        one("r", {"type": "string", "pattern": "^a+$"}),
+        one("t", TREE, **{"$defs": {"tree": one("of", {"type": "array", "items": TREE}, additionalProperties=False)}}),
         {"type": "object", "additionalProperties": {"type": ["integer", "null"]}, "minProperties": 1},
-        {"oneOf": [{"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]}, {"type": "object", "properties": {"b": True}, "required": ["b"], "not": {"required": ["a"]}}]},
+        {"oneOf": [one("a", {"const": 1}), one("b", True, **{"not": {"required": ["a"]}})]},
         {"type": "object", "required": ["anything"]},
     ],
     ids=lambda schema: str(schema)[:60],
@@ -244,8 +255,9 @@ def test_scripts_can_be_run(script: list[Any]) -> None:
         try:
             return await run("x", provider=provider, tools=[weather], max_retries=3)
         except RemoteError as error:
-            assert error.result is not None
-            return error.result
+            came_to = error.result
+        assert came_to is not None
+        return came_to
 
     with no_leaks():
         result = run_seeded(play)
@@ -298,7 +310,10 @@ def test_supervisors_give_up_and_shut_down_in_some_scenarios() -> None:
 
 
 def test_the_kit_is_imported_without_hypothesis() -> None:
-    code = "import sys, alloy_trio.testing, alloy_trio.testing.plugin; from alloy_trio.testing import run_seeded; sys.exit('hypothesis' in sys.modules)"
+    code = (
+        "import sys, alloy_trio.testing.plugin; from alloy_trio.testing import run_seeded, cancel_sweep\n"
+        "sys.exit('hypothesis' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -75,13 +75,22 @@ def turns(
     ways: list[SearchStrategy[Any]] = [_WORDS, texts(), *[_calling(tools)] * 4, _cut()]
     if failing:
         ways += [faults(), _broken_off()]
-    return st.one_of(ways)
+    return _evenly(ways)
+
+
+def _evenly(ways: Sequence[SearchStrategy[Any]]) -> SearchStrategy[Any]:
+    """One of them, each as likely as the others: one_of alone would take a choice among ten for ten choices."""
+    return st.one_of(*(way.map(_itself) for way in ways))
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def scripts(
     tools: Sequence[Tool] = (), *, max_turns: int = 4, failing: bool = True
 ) -> SearchStrategy[list[Any]]:
-    """Scripts for :class:`alloy_trio.testing.Scripted`, the last turn being an answer in words.
+    """Scripts for :class:`alloy_trio.providers.Scripted`, the last turn being an answer in words.
 
     A script may hold more turns than a run asks for: one that fails or answers earlier ends there.
 
@@ -113,7 +122,7 @@ def _call(tools: Sequence[Tool]) -> SearchStrategy[ToolUse]:
     # What fits nothing can be found for every closed object; open ones may take anything.
     closed = [tool for tool in tools if tool.input_schema.get("additionalProperties") is False]
     wrong = [_of(tool, invalid_inputs(tool.input_schema)) for tool in closed]
-    return st.one_of(known, known, known, *wrong, _STRAY, _GARBLED)
+    return _evenly([known, known, known, known, st.one_of(*wrong, _STRAY, _GARBLED)])
 
 
 def _of(tool: Tool, given: SearchStrategy[Any]) -> SearchStrategy[ToolUse]:
