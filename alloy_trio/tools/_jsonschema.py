@@ -198,7 +198,9 @@ class _Compiler:
                 f"{where}/prefixItems", f"{shown(prefix)} is no list", "list one schema per place"
             )
         if not schema.get("prefixItems", True):
-            raise malformed(f"{where}/prefixItems", "it is empty", "list one schema per place, or leave it out")
+            raise malformed(
+                f"{where}/prefixItems", "it is empty", "list one schema per place, or leave it out"
+            )
         leading = [self.compile(each, f"{where}/prefixItems/{index}") for index, each in enumerate(prefix)]
         others = self.compile(items, f"{where}/items")
 

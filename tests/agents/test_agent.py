@@ -354,6 +354,8 @@ async def test_the_session_is_told_of_the_budget(autojump_clock: trio.testing.Mo
             await proceed()
             seen.append(run.budget.remaining_tokens)
 
-    async with open_agent(provider=Scripted(["fine"]), middleware=[Looks()], max_total_tokens=10_000) as agent:
+    async with open_agent(
+        provider=Scripted(["fine"]), middleware=[Looks()], max_total_tokens=10_000
+    ) as agent:
         result = await agent.chat("a")
     assert seen == [10_000, 10_000 - result.usage.total_tokens]
