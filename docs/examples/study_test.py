@@ -25,4 +25,7 @@ def test_a_prompt_reaches_the_model(alloy_scripted: Callable[..., Scripted]) -> 
 
 if __name__ == "__main__":
     # What `pytest study_test.py` does, said for a place where the kit may not be installed.
-    sys.exit(pytest.main(["-qq", "-p", "alloy_trio.testing.plugin", "-p", "no:cacheprovider", __file__]))
+    options = ["-qq", "-p", "alloy_trio.testing.plugin", "-p", "no:cacheprovider"]
+    # This program has imported the kit before pytest could look at it.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    sys.exit(pytest.main([*options, __file__]))
